@@ -1,0 +1,57 @@
+"""Figures draw the numbers they return."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import auc
+
+from vcfkit import figures, metrics
+
+mpl.use("Agg")
+CLASSES = ("acute", "chronic", "pathologic")
+
+
+@pytest.fixture
+def predictions():
+    rng = np.random.default_rng(0)
+    return np.asarray(CLASSES)[rng.integers(0, 3, 80)], rng.dirichlet([1, 1, 1], 80)
+
+
+def test_area_under_the_drawn_curve_is_the_reported_auc(predictions):
+    figure, ax = figures.plt.subplots()
+    drawn = figures.roc_one_vs_rest(*predictions, classes=CLASSES, auc_text=dict.fromkeys(CLASSES, ""), ax=ax)
+    for k, name in enumerate(CLASSES):
+        curve = drawn[drawn["class"] == name]
+        area = auc(curve["false_positive_rate"], curve["sensitivity"])
+        expected = metrics.weighted_auc(predictions[0] == name, predictions[1][:, k], np.ones((1, 80)))[0]
+        assert area == pytest.approx(expected)
+        assert np.array_equal(ax.lines[k].get_ydata(), curve["sensitivity"])
+
+
+def test_a_class_without_rows_has_no_curve_and_the_legend_says_so(predictions):
+    keep = predictions[0] != "pathologic"
+    _, ax = figures.plt.subplots()
+    drawn = figures.roc_one_vs_rest(
+        predictions[0][keep], predictions[1][keep], classes=CLASSES, auc_text=dict.fromkeys(CLASSES, ""), ax=ax
+    )
+    assert "pathologic" not in set(drawn["class"])
+    assert any("no curve (n = 0)" in text.get_text() for text in ax.get_legend().get_texts())
+
+
+def test_confusion_shares_sum_to_one_by_true_class_and_show_counts(predictions):
+    counts = metrics.confusion(*predictions, classes=CLASSES)
+    _, ax = figures.plt.subplots()
+    shares = figures.confusion(counts, ax=ax)
+    assert shares.sum(axis=1).tolist() == pytest.approx([1, 1, 1])
+    assert {text.get_text().split("\n")[1] for text in ax.texts} == {f"({n})" for n in counts.to_numpy().ravel()}
+
+
+def test_classes_differ_by_line_style_as_well_as_colour():
+    assert len({str(line) for _, line, _ in figures.CYCLE}) == len({c for c, _, _ in figures.CYCLE}) == len(figures.CYCLE)
+
+
+def test_styles_do_not_leak_into_matplotlibs_settings():
+    before = mpl.rcParams["font.size"]
+    figures.learning_curve(pd.DataFrame({"epoch": [1, 2], "training_loss": [1, 0.5], "training_accuracy": [0.5, 0.6]}))
+    assert mpl.rcParams["font.size"] == before

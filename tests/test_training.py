@@ -1,0 +1,106 @@
+"""The training loop learns, repeats itself exactly, and its augmentation does what its name says."""
+
+import numpy as np
+import pytest
+import torch
+
+from vcfkit import models, training
+
+
+@pytest.fixture(scope="module")
+def easy():
+    """Bright or dark upper half: separable in a few steps, and an upside-down flip turns one into the other."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 120, (48, 32, 32), generator=generator, dtype=torch.uint8)
+    targets = torch.arange(48) % 2
+    images[targets == 1, :16] += 130
+    return images, targets
+
+
+def _fit(easy, *, seed=0, epochs=3, **options):
+    images, targets = easy
+    network, _ = models.resnet18(2, weights="random", seed=seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    launcher = training.fabric(device="cpu", precision="64-true")
+    options = {"optimizer": optimizer, "launcher": launcher, "epochs": epochs, "batch_size": 16, "seed": seed} | options
+    history = training.fit(network, images, targets, **options)
+    return network, history
+
+
+def test_a_separable_task_is_learnt(easy):
+    network, history = _fit(easy, epochs=6)
+    called = training.predict(network, easy[0]).argmax(axis=1)
+    assert (called == easy[1].numpy()).mean() == 1
+    assert history["training_loss"].iloc[-1] < 0.3 * history["training_loss"].iloc[0]
+
+
+def test_two_runs_with_one_seed_are_bit_identical_and_another_seed_differs(easy):
+    first, second, other = (training.predict(_fit(easy, seed=s)[0], easy[0]) for s in (0, 0, 1))
+    assert np.array_equal(first, second)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_watching_a_set_changes_nothing_but_the_record(easy):
+    plain, _ = _fit(easy)
+    watched, history = _fit(easy, monitor=(easy[0][:8], easy[1][:8]))
+    assert np.array_equal(training.predict(plain, easy[0]), training.predict(watched, easy[0]))
+    assert {"monitor_loss", "monitor_accuracy"} <= set(history)
+
+
+def test_global_random_state_is_left_alone(easy):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    _fit(easy, epochs=1, augment=training.flips_and_rotations(horizontal=0.5, vertical=0.5, degrees=15))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_augmentation_flips_exactly_and_leaves_alone_what_it_should():
+    images = torch.randint(0, 256, (4, 24, 24), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    for horizontal, vertical, expected in (
+        (0.0, 0.0, images),
+        (1.0, 0.0, images.flip(2)),
+        (0.0, 1.0, images.flip(1)),
+        (1.0, 1.0, images.flip(1, 2)),
+    ):
+        augment = training.flips_and_rotations(horizontal=horizontal, vertical=vertical, degrees=0)
+        assert torch.equal(augment(images, torch.Generator()), expected)
+
+
+def test_augmentation_rotates_each_image_by_its_own_angle_within_bounds():
+    # A bar through the centre: its angle can be read off the second moments.
+    images = torch.zeros(40, 65, 65, dtype=torch.uint8)
+    images[:, 31:34, 8:57] = 200
+    augment = training.flips_and_rotations(horizontal=0, vertical=0, degrees=15)
+    turned = augment(images, torch.Generator().manual_seed(0)).double()
+    y, x = torch.meshgrid(torch.arange(65.0) - 32, torch.arange(65.0) - 32, indexing="ij")
+    angles = 0.5 * torch.atan2(2 * (turned * x * y).sum((1, 2)), (turned * (x**2 - y**2)).sum((1, 2)))
+    degrees = torch.rad2deg(angles)
+    assert degrees.abs().max() <= 15.5
+    assert degrees.std() > 5
+    assert len(degrees.round(decimals=3).unique()) == 40
+
+
+def test_a_last_batch_of_one_joins_its_neighbour(easy):
+    images, targets = easy[0][:17], easy[1][:17]
+    _, history = _fit((images, targets), epochs=1)
+    assert np.isfinite(history["training_loss"]).all()
+
+
+def test_one_image_is_refused(easy):
+    with pytest.raises(ValueError, match="at least two images"):
+        _fit((easy[0][:1], easy[1][:1]))
+
+
+def test_a_loss_that_is_not_finite_names_its_epoch(easy):
+    network, _ = models.resnet18(2, weights="random")
+    with torch.no_grad():
+        network.network.fc.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="epoch 1"):
+        training.fit(
+            network,
+            *easy,
+            optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+            launcher=training.fabric(device="cpu", precision="64-true"),
+            epochs=2,
+            batch_size=16,
+        )

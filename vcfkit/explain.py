@@ -1,0 +1,54 @@
+"""Where a network looks: Grad-CAM, and how much of it falls on the vertebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+
+def grad_cam(
+    network: torch.nn.Module, layer: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor
+) -> np.ndarray:
+    """Grad-CAM (Selvaraju et al. 2017) of each image for one class.
+
+    Parameters
+    ----------
+    network : Module
+        ``(B, H, W)`` uint8 → logits.
+    layer : Module
+        The convolutional block whose activations are weighed; for ResNet-18 the last, ``network.layer4[-1]``.
+    images, targets : uint8 tensor (n, H, W), int64 tensor (n,)
+        The class asked about, per image.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, H, W)
+        Each map scaled to [0, 1]; all zero where no activation speaks for the class.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    maps = []
+    dtype = next(network.parameters()).dtype
+    with GradCAM(model=network, target_layers=[layer]) as cam:
+        for image, target in zip(images, targets, strict=True):
+            # The library reads the map's size from a four-axis floating-point input.
+            x = image.to(device, dtype)[None, None]
+            maps.append(cam(input_tensor=x, targets=[ClassifierOutputTarget(int(target))])[0])
+    return np.stack(maps).astype(np.float64)
+
+
+def share_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Share of each map's total that lies inside its mask, and so in [0, 1]; NaN for an empty map.
+
+    Parameters
+    ----------
+    maps : array, shape (n, H, W), not negative
+    masks : bool array, shape (n, H, W)
+
+    A map that knows nothing of the mask scores the mask's share of the image, which belongs beside it.
+    """
+    total = maps.sum(axis=(1, 2))
+    inside = (maps * masks).sum(axis=(1, 2))
+    return np.divide(inside, total, out=np.full(len(maps), np.nan), where=total > 0)

@@ -1,0 +1,177 @@
+"""One function per kind of figure.
+
+Each takes ``ax=None`` (or makes its own figure where it needs several axes), draws numbers that were computed
+elsewhere, and returns what it drew, so that a notebook can print it: a figure without its numbers is not tested.
+Classes differ by colour *and* line style, so that a greyscale print still tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito's colours, chosen to fall at different greys; one line style and marker each.
+CYCLE = (
+    ("#0072B2", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#009E73", ":", "^"),
+    ("#CC79A7", "-.", "D"),
+    ("#56B4E9", (0, (5, 1)), "v"),
+    ("#000000", (0, (1, 1)), "P"),
+)
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "legend.fontsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def style():
+    """The look of every figure of the compendium, without touching matplotlib's global settings."""
+    with plt.rc_context(STYLE):
+        yield
+
+
+def learning_curve(history: pd.DataFrame, *, monitor: str = "testing") -> tuple[Figure, pd.DataFrame]:
+    """Loss and accuracy by epoch, from `vcfkit.training.fit`; ``monitor`` names the watched set."""
+    with style():
+        figure, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+        for ax, quantity, label in ((axes[0], "loss", "Cross-entropy"), (axes[1], "accuracy", "Accuracy")):
+            for (colour, line, marker), (column, name) in zip(
+                CYCLE, ((f"training_{quantity}", "training"), (f"monitor_{quantity}", monitor)), strict=False
+            ):
+                if column in history:
+                    ax.plot(history["epoch"], history[column], color=colour, ls=line, marker=marker, ms=3, label=name)
+            ax.set(xlabel="Epoch", ylabel=label)
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        axes[1].set_ylim(0, 1)
+        axes[0].legend(frameon=False)
+    return figure, history
+
+
+def roc_one_vs_rest(
+    y_true: Sequence[str],
+    probabilities: np.ndarray,
+    *,
+    classes: Sequence[str],
+    auc_text: dict[str, str],
+    ax: Axes | None = None,
+    title: str = "",
+) -> pd.DataFrame:
+    """One-vs-rest ROC curves, one per class (scikit-learn's `roc_curve`, every threshold kept).
+
+    Parameters
+    ----------
+    auc_text : dict
+        What the legend says of each class, for instance its AUC with interval.
+
+    Returns
+    -------
+    DataFrame
+        class, false_positive_rate, sensitivity of every corner drawn. A class without rows, or alone, has no curve.
+    """
+    from sklearn.metrics import roc_curve
+
+    ax = ax or plt.gca()
+    y_true = np.asarray(y_true)
+    drawn = []
+    for k, (name, (colour, line, _)) in enumerate(zip(classes, CYCLE, strict=False)):
+        positive = y_true == name
+        if positive.all() or not positive.any():
+            ax.plot([], [], color=colour, ls=line, label=f"{name}: no curve (n = {positive.sum()})")
+            continue
+        fpr, tpr, _ = roc_curve(positive, probabilities[:, k], drop_intermediate=False)
+        ax.plot(fpr, tpr, color=colour, ls=line, lw=1.4, label=f"{name}: {auc_text[name]}")
+        drawn.append(pd.DataFrame({"class": name, "false_positive_rate": fpr, "sensitivity": tpr}))
+    ax.plot([0, 1], [0, 1], color="0.7", lw=0.8, zorder=0)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="1 − specificity", ylabel="Sensitivity", title=title)
+    ax.set_aspect("equal")
+    ax.legend(loc="lower right", frameon=False, fontsize=7, handlelength=2.4, borderaxespad=0.2)
+    return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
+
+
+def confusion(counts: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> pd.DataFrame:
+    """Confusion matrix with each row (true class) summing to 1; every cell shows its share and its count.
+
+    Returns
+    -------
+    DataFrame
+        The shares drawn; a class without rows has none (NaN).
+    """
+    ax = ax or plt.gca()
+    totals = counts.sum(axis=1)
+    shares = counts.div(totals.where(totals > 0), axis=0)
+    ax.imshow(shares.fillna(0), cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(*shares.shape):
+        share = shares.iat[i, j]
+        text = "–" if np.isnan(share) else f"{share:.2f}\n({counts.iat[i, j]})"
+        ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else "black")
+    ax.set_xticks(range(len(counts.columns)), counts.columns, rotation=20)
+    ax.set_yticks(range(len(counts.index)), counts.index)
+    ax.set(xlabel="Predicted class", ylabel="True class", title=title)
+    ax.spines[:].set_visible(False)
+    return shares
+
+
+def montage(images: np.ndarray, titles: Sequence[str], *, columns: int, overlay: np.ndarray | None = None) -> Figure:
+    """Greyscale images in a grid, each under its title; ``overlay`` (values 0…1) is laid over in colour.
+
+    Parameters
+    ----------
+    images : uint8 array, shape (n, H, W)
+    overlay : array, shape (n, H, W), optional
+        For instance Grad-CAM maps. Contour lines at 0.5 keep it readable in greyscale.
+    """
+    rows = -(-len(images) // columns)
+    with style():
+        figure, axes = plt.subplots(rows, columns, figsize=(1.5 * columns, 1.75 * rows), squeeze=False)
+        for ax in axes.flat:
+            ax.axis("off")
+        for k, (ax, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
+            ax.imshow(image, cmap="gray", vmin=0, vmax=255)
+            if overlay is not None:
+                ax.imshow(overlay[k], cmap="inferno", alpha=0.45 * overlay[k], vmin=0, vmax=1)
+                if overlay[k].max() > 0.5:
+                    ax.contour(overlay[k], levels=[0.5], colors="white", linewidths=1)
+            ax.set_title(title, fontsize=7)
+    return figure
+
+
+def flow(boxes: Sequence[tuple[str, Sequence[str]]]) -> Figure:
+    """Cohort flow: a row of boxes per stage, each stage joined to the next.
+
+    Parameters
+    ----------
+    boxes : sequence of (stage, texts)
+        For instance ``[("Enrolled", ["Development\\n2,031 vertebrae"]), …]``.
+    """
+    with style():
+        figure, ax = plt.subplots(figsize=(7.4, 1.15 * len(boxes)))
+        ax.axis("off")
+        height = len(boxes)
+        for level, (stage, texts) in enumerate(boxes):
+            y = height - level
+            ax.text(-0.02, y, stage, ha="right", va="center", fontsize=8, color="0.35")
+            for k, text in enumerate(texts):
+                x = (k + 0.5) / len(texts)
+                ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox={"boxstyle": "round", "fc": "white"})
+            if level + 1 < len(boxes):
+                ax.annotate(
+                    "",
+                    (0.5, y - 0.62),
+                    (0.5, y - 0.38),
+                    arrowprops={"arrowstyle": "->", "color": "0.35"},
+                )
+        ax.set(xlim=(-0.16, 1), ylim=(0.4, height + 0.6))
+    return figure

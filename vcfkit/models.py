@@ -1,0 +1,104 @@
+"""Networks, the weights they start from, and the device they run on."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import NamedTuple
+
+import torch
+import torchvision
+
+# Paper 02, Model training: "normalized with mean= [0.485,0.456,0.406] and std= [0.229,0.224,0.225]".
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_log = logging.getLogger(__name__)
+
+
+class Weights(NamedTuple):
+    """What a network started from: ``name`` for people, ``sha256`` of the checkpoint's tensors or "random"."""
+
+    name: str
+    sha256: str
+
+
+class GreyscaleInput(torch.nn.Module):
+    """Feeds a one-channel image to a network made for ImageNet colours.
+
+    ``(B, H, W)`` or ``(B, 1, H, W)``, grey levels 0…255 → ``(B, 3, H, W)`` standardised with ImageNet's channel mean
+    and standard deviation: images stay uint8 in memory until the batch they are used in.
+    """
+
+    def __init__(self, network: torch.nn.Module):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        grey = images.to(self.mean.dtype).view(len(images), 1, *images.shape[-2:]) / 255
+        return self.network(((grey - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+
+
+def resnet18(n_classes: int, *, weights: str = "auto", seed: int = 0) -> tuple[GreyscaleInput, Weights]:
+    """ResNet-18 (He et al. 2016) with a fresh last layer, for one-channel uint8 images.
+
+    Parameters
+    ----------
+    weights : {"auto", "imagenet", "random"}
+        "auto" takes torchvision's ImageNet weights where they are cached or can be downloaded and else starts at
+        random, saying so in one line; "imagenet" raises instead.
+    seed : int
+        Of the random initialisation (last layer included).
+
+    Returns
+    -------
+    network, weights
+        The module maps ``(B, H, W)`` to logits ``(B, n_classes)``.
+
+    Raises
+    ------
+    OSError
+        ``weights="imagenet"`` and they can be neither found nor downloaded.
+    """
+    if weights not in ("auto", "imagenet", "random"):
+        raise ValueError(f"weights: auto, imagenet or random required, found {weights!r}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = torchvision.models.resnet18(weights=None)
+        network.fc = torch.nn.Linear(network.fc.in_features, n_classes)
+    used = Weights("random initialisation", "random")
+    if weights != "random":
+        enum = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
+        try:
+            state = enum.get_state_dict(progress=False, check_hash=True)
+        except OSError as error:  # urllib's errors and a read-only cache are both OSError
+            if weights == "imagenet":
+                raise OSError(f"torchvision's {enum} not cached and not to be downloaded: {error}") from error
+            _log.warning("ImageNet weights are neither cached nor to be downloaded: starting from random weights.")
+        else:
+            used = Weights(f"torchvision {enum}", checksum(state))
+            network.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")}, strict=False)
+    return GreyscaleInput(network.to(memory_format=torch.channels_last)), used
+
+
+def checksum(state: dict[str, torch.Tensor]) -> str:
+    """sha256 over the names, types, shapes and bytes of a state dict's tensors, in sorted order."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def pick_device(device: str) -> str:
+    """Turn "auto" into "cuda" where there is one, else "cpu"; refuse a "cuda" that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda required, but torch sees no CUDA device; use device auto or cpu")
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device: auto, cpu or cuda required, found {device!r}")
+    return device

@@ -1,0 +1,193 @@
+"""The results folder of one run: predictions, tables, figures, comparison, provenance.
+
+A run writes into a hidden folder beside its final place and is moved there by `Run.finish`, so that a run that fails
+leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import math
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vcfkit.params import ROOT, Parameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+# Libraries that can move a number; provenance lists their versions.
+_VERSIONED = (
+    "vcfkit torch torchvision lightning-fabric numpy scipy pandas scikit-learn scikit-image SimpleITK pydicom "
+    "pyradiomics statsmodels tableone grad-cam matplotlib seaborn papermill"
+).split()
+
+
+class Run:
+    """Collects what one notebook run produces and moves it into place at the end.
+
+    Parameters
+    ----------
+    stem : str
+        The notebook's stem; the results land in ``<results_dir>/<stem>/``.
+    parameters : Parameters
+        The validated parameters of the run. Without ``results_dir`` (a notebook opened by hand) the results go to
+        ``results/interactive``, never over those that ``make`` keeps track of.
+    """
+
+    def __init__(self, stem: str, parameters: Parameters):
+        self.stem = stem
+        self.parameters = parameters
+        root = Path(parameters.results_dir) if parameters.results_dir else ROOT / "results" / "interactive"
+        self.folder = root / stem
+        # The process id keeps two runs of one notebook apart until the last one wins.
+        self.staging = root / f".{stem}.running-{os.getpid()}"
+        shutil.rmtree(self.staging, ignore_errors=True)
+        (self.staging / "tables").mkdir(parents=True)
+        (self.staging / "figures").mkdir()
+        atexit.register(shutil.rmtree, self.staging, ignore_errors=True)  # a kernel that ends early leaves nothing
+        self._sections: dict[str, float] = {}
+        self._started = time.perf_counter()
+        self._section: str | None = None
+        self._facts: dict[str, Any] = {}
+
+    def section(self, name: str) -> None:
+        """Note that a section of the notebook begins; provenance holds the seconds each one took."""
+        now = time.perf_counter()
+        if self._section is not None:
+            self._sections[self._section] = self._sections.get(self._section, 0.0) + now - self._section_started
+        self._section, self._section_started = name, now
+
+    def cohort(self, samples: pd.DataFrame) -> None:
+        """Write the samples frame that was used, with its split, and note its checksum."""
+        path = self.staging / "cohort.csv"
+        samples.to_csv(path, index=False)
+        sources = samples["source"].value_counts().to_dict() if "source" in samples else {}
+        self._facts["data"] = {
+            "samples_by_source": {str(name): int(count) for name, count in sources.items()},
+            "cohort_csv_sha256": sha256(path),
+        }
+
+    def predictions(self, frame: pd.DataFrame) -> None:
+        """Write predictions: sample_id, cohort, model, y_true, one ``prob_<class>`` column per class."""
+        required = ["sample_id", "cohort", "model", "y_true"]
+        missing = [name for name in required if name not in frame]
+        probabilities = [name for name in frame if name.startswith("prob")]
+        if missing or not probabilities:
+            raise ValueError(f"predictions need {required} and prob_<class> columns; missing {missing or 'prob_*'}")
+        if frame[probabilities].isna().any(axis=None):
+            raise ValueError("predictions hold undefined probabilities")
+        frame.to_csv(self.staging / "predictions.csv", index=False)
+
+    def table(self, number: str | int, frame: pd.DataFrame) -> None:
+        """Write a table under the paper's own number, unrounded."""
+        frame.to_csv(self.staging / "tables" / f"table_{number}.csv", index=False)
+
+    def figure(self, number: str | int, figure: Figure) -> None:
+        """Write a figure under the paper's own number, as PNG (150 dpi) and SVG, same bytes for the same picture."""
+        import matplotlib as mpl
+
+        stem = self.staging / "figures" / f"figure_{number}"
+        with mpl.rc_context({"svg.hashsalt": self.stem}):
+            figure.savefig(f"{stem}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+            figure.savefig(f"{stem}.svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+
+    def comparison(self, frame: pd.DataFrame) -> None:
+        """Write published beside reproduced (see `vcfkit.tables.comparison`)."""
+        frame.to_csv(self.staging / "comparison.csv", index=False)
+
+    def metrics(self, values: dict[str, float]) -> None:
+        """Write ``metrics.json``, flat name → number; an undefined one is null."""
+        flat = {name: None if math.isnan(value) else float(value) for name, value in values.items()}
+        _write_json(self.staging / "metrics.json", flat)
+
+    def weights(self, description: str, checksum: str) -> None:
+        """Note the weights a model started from and their sha256, or "random"."""
+        self._facts["weights"] = {"start": description, "sha256": checksum}
+
+    def device(self, name: str) -> None:
+        """Note the device the model ran on."""
+        self._facts["device"] = name
+
+    def finish(self) -> Path:
+        """Write provenance and move everything into place; returns the folder.
+
+        Raises
+        ------
+        RuntimeError
+            If one of the files every run owes (cohort, predictions, comparison, metrics) was not written.
+        """
+        owed = ["cohort.csv", "predictions.csv", "comparison.csv", "metrics.json"]
+        missing = [name for name in owed if not (self.staging / name).is_file()]
+        if missing:
+            raise RuntimeError(f"{self.stem}: run not finished, {', '.join(missing)} not written")
+        self.section("")  # closes the last section
+        _write_json(self.staging / "provenance.json", self._provenance())
+        # An executed notebook of an earlier run does not belong to these files, so the whole folder is replaced.
+        aside = self.folder.with_name(f".{self.stem}.old-{os.getpid()}")
+        if self.folder.exists():
+            self.folder.rename(aside)
+        self.staging.rename(self.folder)
+        shutil.rmtree(aside, ignore_errors=True)
+        return self.folder
+
+    def _provenance(self) -> dict[str, Any]:
+        import torch
+
+        parameters = self.parameters.model_dump()
+        # Folder names only: a path tells a hospital's user and machine names.
+        for name in ("data_dir", "results_dir"):
+            parameters[name] = Path(parameters[name]).name if parameters[name] else None
+        if self.parameters.data_dir:
+            self._facts["data"]["manifest_sha256"] = sha256(Path(self.parameters.data_dir) / "manifest.csv")
+        found = {dist.metadata["Name"].lower(): dist.version for dist in distributions()}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+        return {
+            "notebook": self.stem,
+            "commit": _commit(),
+            "parameters": parameters,
+            "seed": self.parameters.seed,
+            **self._facts,
+            "platform": f"{platform.system()} {platform.machine()}",
+            "threads": torch.get_num_threads(),
+            "versions": {"python": platform.python_version()}
+            | {name: found[name.lower()] for name in _VERSIONED if name.lower() in found},
+            "seconds": {name: round(value, 2) for name, value in self._sections.items() if name},
+            "seconds_total": round(time.perf_counter() - self._started, 2),
+            "peak_memory_mib": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
+        }
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _commit() -> dict[str, Any]:
+    """The commit the code stands at, and whether files differ from it; nulls outside a git checkout."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return {"id": git("rev-parse", "HEAD"), "modified": None if changed is None else bool(changed)}
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,159 @@
+"""One training loop for image classifiers, and prediction.
+
+Images are few and small enough to stay on the device as uint8 tensors; a batch is an index, not a loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch.nn import functional as F
+
+
+def fabric(*, device: str, precision: str) -> Fabric:
+    """A deterministic single-device Fabric.
+
+    "64-true" is what the reduced profile uses: float32 training moves probabilities by several 1e-3 from one CPU's
+    instruction set to another's, float64 by 1e-14, which is what lets stored outputs be compared exactly.
+    """
+    if device == "cpu":
+        torch.set_num_threads(1)  # several notebooks share a machine; threads that wait for each other cost most
+    torch.use_deterministic_algorithms(True)
+    return Fabric(accelerator="gpu" if device == "cuda" else device, devices=1, precision=precision)
+
+
+def flips_and_rotations(
+    *, horizontal: float, vertical: float, degrees: float
+) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
+    """Augmentation drawn anew for every image of a batch: flips with the given probabilities, rotation in ±degrees.
+
+    Returns a function ``(images (B, H, W) uint8, CPU generator) -> (B, H, W) uint8``. A square image is rotated about
+    its centre with bilinear interpolation, and what turns in from outside is black, as torchvision's
+    ``RandomRotation`` does; that one draws a single angle per batch, hence this.
+    """
+
+    def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        n = len(images)
+        draw = torch.rand(3, n, generator=generator, dtype=torch.float64)
+        mirror = torch.where(draw[:2] < torch.tensor([[horizontal], [vertical]]), -1.0, 1.0)
+        angle = torch.deg2rad((2 * draw[2] - 1) * degrees)
+        cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros(n, dtype=torch.float64)
+        # Output → input: rotate, then mirror; flips and turns in one resampling.
+        rows = [
+            torch.stack([mirror[0] * cos, -mirror[0] * sin, zero], dim=1),
+            torch.stack([mirror[1] * sin, mirror[1] * cos, zero], dim=1),
+        ]
+        theta = torch.stack(rows, dim=1).to(images.device)
+        grid = F.affine_grid(theta, [n, 1, *images.shape[1:]], align_corners=False)
+        turned = F.grid_sample(images[:, None].to(grid.dtype), grid, align_corners=False)
+        return turned[:, 0].round().to(torch.uint8)
+
+    return augment
+
+
+def fit(
+    network: torch.nn.Module,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    optimizer: torch.optim.Optimizer,
+    launcher: Fabric,
+    epochs: int,
+    batch_size: int,
+    augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None,
+    monitor: tuple[torch.Tensor, torch.Tensor] | None = None,
+    seed: int = 0,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> pd.DataFrame:
+    """Train with cross-entropy for a fixed number of epochs; the weights of the last epoch stay.
+
+    Parameters
+    ----------
+    network : Module
+        ``(B, H, W)`` uint8 → logits ``(B, n_classes)``. Trained in place.
+    images, targets : uint8 tensor (n, H, W), int64 tensor (n,)
+        The training rows and nothing else.
+    optimizer : Optimizer
+        Over ``network.parameters()``.
+    augment : callable, optional
+        See `flips_and_rotations`.
+    monitor : (images, targets), optional
+        A set that is only watched: no weight, epoch or threshold is chosen by it.
+    seed : int
+        Of the order of the batches and of the augmentation, from one CPU generator: device and monitor do not
+        change them.
+    on_epoch : callable, optional
+        Gets the epoch and its row, for progress.
+
+    Returns
+    -------
+    DataFrame
+        One row per epoch: epoch, training_loss, training_accuracy (running, augmented batches) and, with ``monitor``,
+        monitor_loss, monitor_accuracy.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two training images (batch normalisation needs two), or counts that differ.
+    FloatingPointError
+        The loss stopped being finite; names the epoch.
+    """
+    if len(images) != len(targets) or len(images) < 2:
+        raise ValueError(f"at least two images, one target each required; found {len(images)} and {len(targets)}")
+    generator = torch.Generator().manual_seed(seed)
+    model, optimizer = launcher.setup(network, optimizer)
+    images, targets = images.to(launcher.device), targets.to(launcher.device)
+    history = []
+    for epoch in range(1, epochs + 1):
+        model.train()
+        order = torch.randperm(len(images), generator=generator)
+        total = torch.zeros(2, dtype=torch.float64, device=launcher.device)  # read once an epoch, not once a batch
+        for batch in _batches(order, batch_size):
+            batch = batch.to(launcher.device)
+            x, y = images[batch], targets[batch]
+            if augment is not None:
+                x = augment(x, generator)
+            logits = model(x)
+            loss = F.cross_entropy(logits, y)
+            optimizer.zero_grad()
+            launcher.backward(loss)
+            optimizer.step()
+            with torch.no_grad():
+                total += torch.stack([loss.double() * len(y), (logits.argmax(1) == y).sum().double()])
+        mean_loss, accuracy = (total / len(images)).tolist()
+        if not np.isfinite(mean_loss):
+            raise FloatingPointError(f"epoch {epoch}: the training loss is {mean_loss}; lower the learning rate")
+        row = {"epoch": epoch, "training_loss": mean_loss, "training_accuracy": accuracy}
+        if monitor is not None:
+            logits = _logits(model, monitor[0], launcher.device, batch_size)
+            watched = monitor[1].to(logits.device)
+            row["monitor_loss"] = F.cross_entropy(logits, watched).item()
+            row["monitor_accuracy"] = (logits.argmax(1) == watched).double().mean().item()
+        history.append(row)
+        if on_epoch is not None:
+            on_epoch(epoch, row)
+    return pd.DataFrame(history)
+
+
+def predict(network: torch.nn.Module, images: torch.Tensor, *, batch_size: int = 64) -> np.ndarray:
+    """Class probabilities (softmax), shape (n, n_classes), float64. The network is left in evaluation mode."""
+    device = next(network.parameters()).device
+    return torch.softmax(_logits(network, images, device, batch_size).double(), dim=1).cpu().numpy()
+
+
+def _batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+    """Batches in the given order; a last batch of one joins its neighbour, as batch normalisation needs two."""
+    parts = list(order.split(batch_size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def _logits(network: torch.nn.Module, images: torch.Tensor, device: torch.device, batch_size: int) -> torch.Tensor:
+    network.eval()
+    with torch.inference_mode():
+        return torch.cat([network(part.to(device)) for part in images.split(batch_size)])
