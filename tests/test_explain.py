@@ -27,7 +27,9 @@ def test_map_lies_where_the_network_looks():
     images[1, 2:8, 10:15] = 250
     network = _LooksLeft()
     maps = explain.grad_cam(network, network.layer, images, torch.tensor([1, 0]))
-    assert maps.shape == (2, 16, 16) and maps.min() >= 0 and maps.max() <= 1
+    assert maps.shape == (2, 16, 16)
+    assert maps.min() >= 0
+    assert maps.max() <= 1
     assert explain.share_inside(maps, images.numpy() > 0).min() > 0.99
 
 
@@ -35,4 +37,5 @@ def test_share_inside_is_the_masks_share_for_a_flat_map_and_undefined_for_an_emp
     masks = np.zeros((2, 10, 10), dtype=bool)
     masks[:, :3] = True
     shares = explain.share_inside(np.stack([np.ones((10, 10)), np.zeros((10, 10))]), masks)
-    assert shares[0] == 0.3 and np.isnan(shares[1])
+    assert shares[0] == 0.3
+    assert np.isnan(shares[1])

@@ -19,7 +19,7 @@ def predictions():
 
 
 def test_area_under_the_drawn_curve_is_the_reported_auc(predictions):
-    figure, ax = figures.plt.subplots()
+    _, ax = figures.plt.subplots()
     drawn = figures.roc_one_vs_rest(*predictions, classes=CLASSES, auc_text=dict.fromkeys(CLASSES, ""), ax=ax)
     for k, name in enumerate(CLASSES):
         curve = drawn[drawn["class"] == name]
@@ -48,7 +48,8 @@ def test_confusion_shares_sum_to_one_by_true_class_and_show_counts(predictions):
 
 
 def test_classes_differ_by_line_style_as_well_as_colour():
-    assert len({str(line) for _, line, _ in figures.CYCLE}) == len({c for c, _, _ in figures.CYCLE}) == len(figures.CYCLE)
+    colours, lines, markers = zip(*figures.CYCLE, strict=True)
+    assert len(set(colours)) == len({str(line) for line in lines}) == len(set(markers)) == len(figures.CYCLE)
 
 
 def test_styles_do_not_leak_into_matplotlibs_settings():

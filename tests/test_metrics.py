@@ -75,10 +75,10 @@ def test_cluster_bootstrap_equals_a_loop_that_draws_patients(tied):
     assert [ours["low"], ours["high"]] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-14)
 
 
-def test_rows_of_one_patient_widen_the_interval(tied):
-    """Fifteen copies of ten rows hold ten patients' worth of information, not a hundred and fifty."""
-    y_true, y_score = np.tile(tied[0][:10], 15), np.tile(tied[1][:10], 15)
-    patients = np.tile(np.arange(10), 15)
+def test_rows_of_one_patient_widen_the_interval():
+    """Fifteen copies of twenty rows hold twenty patients' worth of information, not three hundred."""
+    y_true, y_score = np.tile([0, 1], 150), np.tile([0.1, 0.9, 0.8, 0.7, 0.2, 0.3, 0.1, 0.9, 0.6, 0.9], 30)
+    patients = np.tile(np.arange(20), 15)
     naive = metrics.bootstrap_ci(y_true, y_score, metrics=["accuracy"], seed=0).loc["accuracy"]
     by_patient = metrics.bootstrap_ci(y_true, y_score, metrics=["accuracy"], seed=0, groups=patients).loc["accuracy"]
     assert by_patient["high"] - by_patient["low"] > 2 * (naive["high"] - naive["low"])
@@ -154,7 +154,11 @@ def test_a_class_without_rows_is_undefined_not_zero(three_class):
 
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
-    [(["acute", "old"], np.ones((2, 3)), "old"), (["acute"], np.ones((1, 2)), "shape"), ([], np.ones((0, 3)), "no rows")],
+    [
+        (["acute", "old"], np.ones((2, 3)), "old"),
+        (["acute"], np.ones((1, 2)), "shape"),
+        ([], np.ones((0, 3)), "no rows"),
+    ],
 )
 def test_bad_class_input_is_named(labels, scores, message):
     with pytest.raises(ValueError, match=message):
@@ -180,4 +184,3 @@ def test_the_authors_published_matrix_gives_their_published_rates(reference):
     assert report["all", "accuracy"] == pytest.approx(286 / 372)
     found = [report[name, "sensitivity"] for name in CLASSES]
     assert found == pytest.approx([0.6865, 0.9198, 0.4000], abs=5e-5)
-

@@ -40,7 +40,8 @@ def test_cached_imagenet_weights_are_used_and_their_checksum_kept(monkeypatch):
     network, used = models.resnet18(3, weights="imagenet")
     assert torch.equal(network.network.conv1.weight, donor["conv1.weight"])
     assert network.network.fc.out_features == 3
-    assert used.sha256 == models.checksum(donor) and "IMAGENET1K_V1" in used.name
+    assert used.sha256 == models.checksum(donor)
+    assert "IMAGENET1K_V1" in used.name
 
 
 def test_unreachable_imagenet_weights_fall_back_on_auto_and_raise_on_imagenet(monkeypatch, caplog):

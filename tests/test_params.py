@@ -77,8 +77,9 @@ def test_published_list_of_paper_02_adds_up_to_its_own_totals():
     items = params.published(STEM).set_index("id")["value"]
     development = sum(items[f"results.vertebrae.development.{name}"] for name in ("acute", "chronic", "pathologic"))
     assert development == 2031
-    assert development + items["results.vertebrae.external"] + items["results.vertebrae.prospective"] == (
-        items["methods.vertebrae"]
+    assert (
+        development + items["results.vertebrae.external"] + items["results.vertebrae.prospective"]
+        == (items["methods.vertebrae"])
     )
 
 

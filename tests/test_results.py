@@ -52,7 +52,7 @@ def test_nothing_stands_in_place_until_the_run_is_finished(run, tmp_path):
 
 def test_a_run_that_owes_a_file_is_not_finished(run, tmp_path):
     run.predictions(PREDICTIONS)
-    with pytest.raises(RuntimeError, match="cohort.csv, comparison.csv, metrics.json not written"):
+    with pytest.raises(RuntimeError, match=r"cohort\.csv, comparison\.csv, metrics\.json not written"):
         run.finish()
     assert not (tmp_path / STEM).exists()
 
@@ -87,11 +87,14 @@ def test_provenance_says_how_a_run_was_made(run):
     run.device("cpu")
     folder = run.finish()
     facts = json.loads((folder / "provenance.json").read_text())
-    assert facts["parameters"]["learning_rate"] == 2e-4 and facts["seed"] == 0
+    assert facts["parameters"]["learning_rate"] == 2e-4
+    assert facts["seed"] == 0
     assert facts["data"]["cohort_csv_sha256"] == results.sha256(folder / "cohort.csv")
     assert facts["data"]["samples_by_source"] == {"virtual": 1}
     assert facts["weights"] == {"start": "random initialisation", "sha256": "random"}
-    assert "torch" in facts["versions"] and facts["seconds"].keys() == {"Cohort"} and facts["peak_memory_mib"] > 0
+    assert "torch" in facts["versions"]
+    assert facts["seconds"].keys() == {"Cohort"}
+    assert facts["peak_memory_mib"] > 0
     assert str(folder.parent.parent) not in json.dumps(facts)
 
 
@@ -106,7 +109,7 @@ def test_undefined_metrics_are_null_not_invalid_json(run):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (PREDICTIONS.drop(columns="cohort"), "missing \\['cohort'\\]"),
+        (PREDICTIONS.drop(columns="cohort"), r"missing \['cohort'\]"),
         (PREDICTIONS.drop(columns="prob_acute"), "prob_"),
         (PREDICTIONS.assign(prob_acute=float("nan")), "undefined probabilities"),
     ],

@@ -114,8 +114,8 @@ def confusion(counts: pd.DataFrame, *, ax: Axes | None = None, title: str = "") 
     shares = counts.div(totals.where(totals > 0), axis=0)
     ax.imshow(shares.fillna(0), cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(*shares.shape):
-        share = shares.iat[i, j]
-        text = "–" if np.isnan(share) else f"{share:.2f}\n({counts.iat[i, j]})"
+        share = shares.iloc[i, j]
+        text = "–" if np.isnan(share) else f"{share:.2f}\n({counts.iloc[i, j]})"
         ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else "black")
     ax.set_xticks(range(len(counts.columns)), counts.columns, rotation=20)
     ax.set_yticks(range(len(counts.index)), counts.index)

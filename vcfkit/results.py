@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Libraries that can move a number; provenance lists their versions.
-_VERSIONED = (
-    "vcfkit torch torchvision lightning-fabric numpy scipy pandas scikit-learn scikit-image SimpleITK pydicom "
-    "pyradiomics statsmodels tableone grad-cam matplotlib seaborn papermill"
-).split()
+_VERSIONED = [
+    *("vcfkit", "torch", "torchvision", "lightning-fabric", "numpy", "scipy", "pandas", "scikit-learn"),
+    *("scikit-image", "SimpleITK", "pydicom", "pyradiomics", "statsmodels", "tableone", "grad-cam", "matplotlib"),
+    *("seaborn", "papermill"),
+]
 
 
 class Run:
@@ -171,7 +172,7 @@ class Run:
 
 def sha256(path: Path) -> str:
     """Checksum of a file."""
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
