@@ -39,8 +39,13 @@ STYLE = {
 @contextmanager
 def style():
     """The look of every figure of the compendium, without touching matplotlib's global settings."""
-    with plt.rc_context(STYLE):
+    # Not plt.rc_context: the first figure loads a notebook's backend, whose own settings that would undo on leaving.
+    before = {name: plt.rcParams[name] for name in STYLE}
+    plt.rcParams.update(STYLE)
+    try:
         yield
+    finally:
+        plt.rcParams.update(before)
 
 
 def learning_curve(history: pd.DataFrame, *, monitor: str = "testing") -> tuple[Figure, pd.DataFrame]:
@@ -97,7 +102,7 @@ def roc_one_vs_rest(
     ax.plot([0, 1], [0, 1], color="0.7", lw=0.8, zorder=0)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="1 − specificity", ylabel="Sensitivity", title=title)
     ax.set_aspect("equal")
-    ax.legend(loc="lower right", frameon=False, fontsize=7, handlelength=2.4, borderaxespad=0.2)
+    ax.legend(loc="lower right", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 
@@ -148,30 +153,31 @@ def montage(images: np.ndarray, titles: Sequence[str], *, columns: int, overlay:
     return figure
 
 
-def flow(boxes: Sequence[tuple[str, Sequence[str]]]) -> Figure:
-    """Cohort flow: a row of boxes per stage, each stage joined to the next.
+def flow(
+    rows: Sequence[tuple[str, Sequence[tuple[float, str]]]], edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]
+) -> Figure:
+    """Cohort flow: a row of boxes per stage, joined by arrows.
 
     Parameters
     ----------
-    boxes : sequence of (stage, texts)
-        For instance ``[("Enrolled", ["Development\\n2,031 vertebrae"]), …]``.
+    rows : sequence of (stage, boxes)
+        Each box is (column, text); columns are shared by all rows and may be fractions, for instance
+        ``[("Enrolled", [(0.5, "development\\n2,031 vertebrae"), …]), ("Used as", [(0, "training"), …])]``.
+    edges : sequence of ((row, box), (row, box))
+        Arrows, from and to.
     """
+    columns = 1 + max(column for _, boxes in rows for column, _ in boxes)
     with style():
-        figure, ax = plt.subplots(figsize=(7.4, 1.15 * len(boxes)))
+        figure, ax = plt.subplots(figsize=(1.25 * columns + 0.9, 0.95 * len(rows)))
         ax.axis("off")
-        height = len(boxes)
-        for level, (stage, texts) in enumerate(boxes):
-            y = height - level
-            ax.text(-0.02, y, stage, ha="right", va="center", fontsize=8, color="0.35")
-            for k, text in enumerate(texts):
-                x = (k + 0.5) / len(texts)
-                ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox={"boxstyle": "round", "fc": "white"})
-            if level + 1 < len(boxes):
-                ax.annotate(
-                    "",
-                    (0.5, y - 0.62),
-                    (0.5, y - 0.38),
-                    arrowprops={"arrowstyle": "->", "color": "0.35"},
-                )
-        ax.set(xlim=(-0.16, 1), ylim=(0.4, height + 0.6))
+        for i, (stage, boxes) in enumerate(rows):
+            ax.text(-0.6, -i, stage, ha="right", va="center", fontsize=8, color="0.35")
+            for column, text in boxes:
+                frame = {"boxstyle": "round", "fc": "white", "ec": "0.3"}
+                ax.text(column, -i, text, ha="center", va="center", fontsize=8, bbox=frame)
+        for (row, box), (next_row, next_box) in edges:
+            start, end = rows[row][1][box][0], rows[next_row][1][next_box][0]
+            arrow = {"arrowstyle": "->", "color": "0.35"}
+            ax.annotate("", (end, 0.34 - next_row), (start, -0.34 - row), arrowprops=arrow)
+        ax.set(xlim=(-1.2, columns - 0.5), ylim=(0.5 - len(rows), 0.5))
     return figure

@@ -13,7 +13,7 @@ import difflib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
@@ -35,9 +35,13 @@ class ParameterError(ValueError):
 
 
 class Parameters(BaseModel):
-    """What every notebook takes. Field names are the notebook's variable names."""
+    """What every notebook takes. Field names are the notebook's variable names.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    ``classes`` is no parameter: it says what the labels of a cohort may be; none where a notebook reads no own cohort.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    classes: ClassVar[tuple[str, ...]] = ()
 
     profile: Literal["reduced", "paper"]
     data_dir: str | None = None
@@ -49,6 +53,8 @@ class Parameters(BaseModel):
 
 class AcuteChronicPathological(Parameters):
     """Paper 02 (Xu 2023). Comments in the profiles say where each value stands in the paper."""
+
+    classes: ClassVar[tuple[str, ...]] = ("acute", "chronic", "pathologic")
 
     split_unit: Literal["vertebra", "patient"]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]

@@ -1,0 +1,61 @@
+# The only description of what depends on what:
+#
+#     notebooks/X.ipynb + params/<profile>/X.yaml + vcfkit + own data  ->  results/<profile>/X/
+#
+# `make reproduce-all` calls it after the parameters and the data were checked. On a Slurm cluster, from a checkout that
+# all nodes see and after `make setup`, one command does the same with a job per notebook:
+#
+#     .venv/bin/snakemake --executor slurm --jobs 7 --keep-going \
+#         --default-resources slurm_account=ACCOUNT slurm_partition=PARTITION --config profile=paper device=cuda
+#
+# Settings (`--config name=value`): profile, results, stems (with commas), data_dir, device, seed, n_jobs.
+
+import sys
+from pathlib import Path
+
+PYTHON = sys.executable
+PROFILE = config.get("profile", "reduced")
+RESULTS = config.get("results", "results")
+FOLDER = f"{RESULTS}/{PROFILE}"
+DATA = config.get("data_dir")
+STEMS = config.get("stems", "").split(",") if config.get("stems") else sorted(
+    path.stem for path in Path("notebooks").glob("[!.]*.ipynb")
+)
+CODE = [str(path) for path in sorted(Path(workflow.basedir, "vcfkit").rglob("*.py"))]
+
+# What a cluster is asked for; on one machine the memory limits how many run at a time.
+NEEDS = {
+    "reduced": {"mem_mb": 3_000, "runtime": "1h", "gpu": 0},
+    "paper": {"mem_mb": 24_000, "runtime": "12h", "gpu": 0 if config.get("device") == "cpu" else 1},
+}[PROFILE]
+
+
+rule all:
+    input:
+        expand(FOLDER + "/{stem}/notebook.ipynb", stem=STEMS),
+
+
+rule notebook:
+    input:
+        "notebooks/{stem}.ipynb",
+        f"params/{PROFILE}/{{stem}}.yaml",
+        CODE,
+        [f"{DATA}/manifest.csv"] if DATA else [],
+    output:
+        FOLDER + "/{stem}/notebook.ipynb",
+    log:
+        FOLDER + "/.logs/{stem}.log",
+    params:
+        # A change of any of these makes the results out of date.
+        knobs=[
+            part
+            for option, name in (("--data", "data_dir"), ("--device", "device"), ("--seed", "seed"))
+            if config.get(name) is not None
+            for part in (option, str(config[name]))
+        ],
+    threads: int(config.get("n_jobs", 1))
+    resources:
+        **NEEDS,
+    shell:
+        "{PYTHON:q} -m vcfkit.run notebook {wildcards.stem} --profile {PROFILE} --results {RESULTS:q}"
+        " --jobs {threads} --log {log:q} {params.knobs:q}"

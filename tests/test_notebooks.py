@@ -1,0 +1,233 @@
+"""Notebook 02 run whole, at its smallest: what it leaves, that it repeats itself, and own images through it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn import metrics as sk
+
+from vcfkit import images, params, phantom
+
+STEM = "02_xray_acute_chronic_pathological"
+CLASSES = ["acute", "chronic", "pathologic"]
+SMALLEST = {
+    "epochs": 1,
+    "image_size": 32,
+    "development_fraction": 0.02,
+    "external_fraction": 0.06,
+    "prospective_fraction": 0.2,
+    "n_bootstrap": 100,
+}
+
+
+def run(folder, *arguments, **settings):
+    """``python -m vcfkit.run notebook`` into ``folder``; returns its results folder and the finished process."""
+    command = [sys.executable, "-m", "vcfkit.run", "notebook", STEM, "--results", str(folder), *map(str, arguments)]
+    for name, value in (SMALLEST | settings).items():
+        command += ["--set", f"{name}={value}"]
+    done = subprocess.run(command, cwd=params.ROOT, capture_output=True, text=True, check=False)
+    return folder / "reduced" / STEM, done
+
+
+def finished(folder, *arguments, **settings):
+    """As `run`, for a run that has to finish; returns its results folder."""
+    place, done = run(folder, *arguments, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return finished(tmp_path_factory.mktemp("first"))
+
+
+def test_results_are_what_the_contract_names(first):
+    found = {str(path.relative_to(first)) for path in first.rglob("*") if path.is_file()}
+    figures = {f"figures/figure_{n}.{kind}" for n in ("1", "2", "5", "s1", "gradcam") for kind in ("png", "svg")}
+    tables = {f"tables/table_{n}.csv" for n in ("1", "2", "s1")}
+    rest = {"notebook.ipynb", "cohort.csv", "predictions.csv", "comparison.csv", "metrics.json", "provenance.json"}
+    assert found == figures | tables | rest
+
+
+def test_every_number_of_table_2_is_what_scikit_learn_computes_from_the_predictions(first):
+    predictions = pd.read_csv(first / "predictions.csv")
+    table = pd.read_csv(first / "tables" / "table_2.csv")
+    checked = 0
+    for row in table.itertuples():
+        rows = predictions[predictions["cohort"] == row.cohort]
+        scores = rows[[f"prob_{name}" for name in CLASSES]].to_numpy()
+        called = np.asarray(CLASSES)[scores.argmax(axis=1)]
+        if row[2] == "all":
+            expected = {"accuracy": sk.accuracy_score(rows["y_true"], called)}
+        elif row[2] == "mean":
+            part = table[(table["cohort"] == row.cohort) & table["class"].isin(CLASSES)]
+            expected = {"accuracy": part["accuracy"].mean(), "auc": part["auc"].mean(skipna=False)}
+        else:
+            y, c = rows["y_true"] == row[2], called == row[2]
+            expected = {
+                "n_positive": y.sum(),
+                "auc": sk.roc_auc_score(y, scores[:, CLASSES.index(row[2])]),
+                "accuracy": sk.accuracy_score(y, c),
+                "balanced_accuracy": sk.balanced_accuracy_score(y, c),
+                "sensitivity": sk.recall_score(y, c),
+                "specificity": sk.recall_score(y, c, pos_label=False),
+                "ppv": sk.precision_score(y, c, zero_division=np.nan),
+                "npv": sk.precision_score(y, c, pos_label=False, zero_division=np.nan),
+                "f1": sk.f1_score(y, c, zero_division=np.nan),
+            }
+        for name, value in expected.items():
+            assert getattr(row, name) == pytest.approx(value, abs=1e-12, nan_ok=True), (row.cohort, row[2], name)
+            checked += 1
+    assert checked > 100
+
+
+def test_probabilities_sum_to_one_and_every_sample_of_the_cohort_has_them(first):
+    predictions, cohort = pd.read_csv(first / "predictions.csv"), pd.read_csv(first / "cohort.csv")
+    assert predictions["sample_id"].tolist() == cohort["sample_id"].tolist()
+    assert predictions["y_true"].tolist() == cohort["label"].tolist()
+    assert predictions[[f"prob_{name}" for name in CLASSES]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-12)
+
+
+def test_comparison_holds_published_numbers_and_ours_with_intervals(first):
+    table = pd.read_csv(first / "comparison.csv")
+    metrics = json.loads((first / "metrics.json").read_text())
+    assert list(table)[:5] == ["quantity", "where", "cohort", "model", "published"]
+    row = table[(table["quantity"] == "AUC, chronic") & (table["cohort"] == "GZFPH")].iloc[0]
+    assert row["published"] == 0.906
+    assert row["reproduced"] == metrics["GZFPH/chronic/auc"]
+    assert row["low"] <= row["reproduced"] <= row["high"]
+    assert table["note"].str.contains("virtual patients, reduced run").all()
+
+
+def test_same_seed_same_bytes_another_seed_other_predictions(first, tmp_path):
+    again = finished(tmp_path / "again")
+    for name in ("cohort.csv", "predictions.csv", "comparison.csv", "tables/table_1.csv", "tables/table_2.csv"):
+        assert (again / name).read_bytes() == (first / name).read_bytes(), name
+    other = finished(tmp_path / "other", "--seed", 1)
+    assert (other / "predictions.csv").read_bytes() != (first / "predictions.csv").read_bytes()
+
+
+def test_real_radiograph_crops_run_through_as_an_external_cohort(reference, tmp_path):
+    images.convert_vcfnet(reference / "spine_xray" / "images", tmp_path / "own")
+    place = finished(tmp_path / "results", "--data", tmp_path / "own")
+    cohort, predictions = pd.read_csv(place / "cohort.csv"), pd.read_csv(place / "predictions.csv")
+    own = cohort[cohort["source"] == "own"]
+    assert own["label"].value_counts().to_dict() == {"acute": 5, "chronic": 5, "pathologic": 5}
+    assert (own["cohort"] != "training").all()
+    assert own["image"].str.fullmatch(r"sha256:[0-9a-f]{16}").all()
+    (name,) = own["cohort"].unique()
+    assert (predictions["cohort"] == name).sum() == 15
+    table = pd.read_csv(place / "tables" / "table_2.csv").set_index(["cohort", "class"])
+    assert table.loc[(name, "acute"), ["auc", "auc_low", "auc_high"]].notna().all()
+    text = _printed(place / "notebook.ipynb")
+    assert "they say nothing on accuracy" in text
+    written = "".join(path.read_text() for path in place.rglob("*") if path.suffix in (".csv", ".json", ".ipynb"))
+    assert not [name for name in ("F84", "M59", "M60", "10-Acute-12-84-F") if name in written], "a patient's id"
+
+
+def test_virtual_patients_read_back_from_files_give_the_predictions_of_those_in_memory(tmp_path):
+    """A folder with development rows replaces the virtual cohort; here it holds the same pixels."""
+    size = {"development_fraction": 0.02, "external_fraction": 0.03, "prospective_fraction": 0.2, "seed": 3}
+    share = {name.removesuffix("_fraction"): value for name, value in size.items() if name != "seed"}
+    virtual = phantom.draw(STEM, seed=3, fractions=share)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name, crop in zip(virtual["sample_id"], phantom.vertebra_crops(virtual, size=32), strict=True):
+        Image.fromarray(crop.numpy()).save(folder / f"{name}.png")
+    virtual.assign(image=virtual["sample_id"] + ".png").to_csv(folder / "manifest.csv", index=False)
+    place = finished(tmp_path / "files", "--data", folder, **size)
+    cohort = pd.read_csv(place / "cohort.csv")
+    assert (cohort["source"] == "virtual").all(), "an exported virtual patient stays a virtual one"
+    assert cohort["image"].str.startswith("sha256:").all()
+    in_memory = finished(tmp_path / "memory", **size)
+    assert (place / "predictions.csv").read_bytes() == (in_memory / "predictions.csv").read_bytes()
+
+
+def test_faults_of_an_own_cohort_are_all_named_and_nothing_is_started(tmp_path):
+    manifest = pd.DataFrame(
+        {
+            "sample_id": ["a", "a", "c"],
+            "patient_id": ["p", "p", "q"],
+            "site": "S",
+            "cohort": ["training", "external", "external"],
+            "label": ["acute", "chronic", "old"],
+            "age": "70",
+            "sex": "F",
+            "level": "L1",
+            "image": ["missing.png", "broken.dcm", "missing.png"],
+        }
+    )
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "broken.dcm").write_bytes(b"not DICOM")
+    manifest.to_csv(tmp_path / "own" / "manifest.csv", index=False)
+    place, done = run(tmp_path / "results", "--data", tmp_path / "own")
+    assert done.returncode == 2
+    for part in ("Nothing was started", "missing.png", "broken.dcm", "old", "acute, chronic, pathologic"):
+        assert part in done.stdout + done.stderr
+    assert not place.parent.exists()
+
+
+def test_nbval_fails_on_a_number_that_was_changed(tmp_path):
+    """In a copy of the notebook one count of the cohort table is raised by one."""
+    notebook = nbformat.read(params.ROOT / "notebooks" / f"{STEM}.ipynb", as_version=4)
+    cell = next(cell for cell in notebook.cells if "cohort.flow(samples)" in cell.source)
+    data = cell.outputs[0]["data"]
+    number = str(len(phantom.draw(STEM, fractions=_fractions())))
+    assert number in data["text/plain"]
+    data["text/plain"] = data["text/plain"].replace(number, str(int(number) + 1))
+    notebook.cells = notebook.cells[: notebook.cells.index(cell) + 1]
+    nbformat.write(notebook, tmp_path / "planted.ipynb")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env", "planted.ipynb"],
+        cwd=tmp_path,
+        env=os.environ | {"VCFKIT_ROOT": str(params.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed" in done.stdout
+    assert "disagrees with reference" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", [{"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}])
+def test_nbval_passes_on_another_processors_instructions(processor):
+    done = subprocess.run(
+        ["make", "check", f"ONLY={STEM}"],
+        cwd=params.ROOT,
+        env=os.environ | processor,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stem", params.stems())
+def test_committed_notebooks_ran_whole_in_order_without_a_warning(stem):
+    notebook = nbformat.read(params.ROOT / "notebooks" / f"{stem}.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+
+
+def _fractions():
+    reduced = params.load(STEM, "reduced")
+    return {
+        "development": reduced.development_fraction,
+        "external": reduced.external_fraction,
+        "prospective": reduced.prospective_fraction,
+    }
+
+
+def _printed(path):
+    notebook = nbformat.read(path, as_version=4)
+    return "".join(o["text"] for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")
