@@ -9,6 +9,7 @@ JOBS =
 SEED =
 RESULTS = results
 ENV =
+LAB =
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-all test check refresh lab lint clean
@@ -70,8 +71,9 @@ check: $(READY) ## Only the notebooks against their stored outputs (nbval)
 refresh: $(READY) ## Run the notebooks as they stand and store the outputs in them
 	@$(PYTHON) -m vcfkit.run refresh $(if $(ONLY),--only "$(ONLY)")
 
-lab: $(READY) ## Open the notebooks in JupyterLab
-	$(PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks
+# In a container the user is often root, whom JupyterLab refuses unless told; it still listens on this machine alone.
+lab: $(READY) ## Open the notebooks in JupyterLab (LAB="--no-browser --port 8899" passes options on)
+	$(PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 lint: $(READY) ## Check style and formatting (ruff)
 	$(PYTHON) -m ruff check .
