@@ -1,5 +1,10 @@
 """The training loop learns, repeats itself exactly, and its augmentation does what its name says."""
 
+import ast
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +43,31 @@ def test_two_runs_with_one_seed_are_bit_identical_and_another_seed_differs(easy)
     first, second, other = (training.predict(_fit(easy, seed=s)[0], easy[0]) for s in (0, 0, 1))
     assert np.array_equal(first, second)
     assert np.abs(first - other).max() > 1e-3
+
+
+def test_another_processors_vector_instructions_move_the_loss_by_rounding_alone():
+    """Initial weights, augmentation, forward and backward pass: nothing on the way is float32."""
+    command = """
+import torch
+from vcfkit import models, training
+network, _ = models.resnet18(2, weights="random")
+images = torch.randint(0, 256, (16, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+history = training.fit(
+    network, images, torch.arange(16) % 2, epochs=2, batch_size=8,
+    optimizer=torch.optim.Adam(network.parameters(), lr=2e-4, weight_decay=5e-4, fused=True),
+    launcher=training.fabric(device="cpu", precision="64-true"),
+    augment=training.flips_and_rotations(horizontal=0.5, vertical=0.5, degrees=15),
+)
+print(repr(history["training_loss"].tolist()))
+"""
+    losses = []
+    for capability in ("default", "avx2"):
+        environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
+        done = subprocess.run(
+            [sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True
+        )
+        losses.append(ast.literal_eval(done.stdout))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12, abs=0)
 
 
 def test_watching_a_set_changes_nothing_but_the_record(easy):

@@ -13,6 +13,8 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn import functional as F
 
+from vcfkit.models import default_dtype
+
 
 def fabric(*, device: str, precision: str) -> Fabric:
     """A deterministic single-device Fabric.
@@ -107,6 +109,7 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     model, optimizer = launcher.setup(network, optimizer)
     images, targets = images.to(launcher.device), targets.to(launcher.device)
+    precise = next(network.parameters()).dtype
     history = []
     for epoch in range(1, epochs + 1):
         model.train()
@@ -117,7 +120,9 @@ def fit(
             x, y = images[batch], targets[batch]
             if augment is not None:
                 x = augment(x, generator)
-            logits = model(x)
+            # Fabric casts what a model returns to torch's default type; float64 would end here.
+            with default_dtype(precise):
+                logits = model(x)
             loss = F.cross_entropy(logits, y)
             optimizer.zero_grad()
             launcher.backward(loss)
@@ -129,7 +134,7 @@ def fit(
             raise FloatingPointError(f"epoch {epoch}: the training loss is {mean_loss}; lower the learning rate")
         row = {"epoch": epoch, "training_loss": mean_loss, "training_accuracy": accuracy}
         if monitor is not None:
-            logits = _logits(model, monitor[0], launcher.device, batch_size)
+            logits = _logits(network, monitor[0], launcher.device, batch_size)
             watched = monitor[1].to(logits.device)
             row["monitor_loss"] = F.cross_entropy(logits, watched).item()
             row["monitor_accuracy"] = (logits.argmax(1) == watched).double().mean().item()
