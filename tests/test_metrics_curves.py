@@ -105,3 +105,30 @@ def test_a_named_class_without_rows_is_refused():
 def test_curves_refuse_one_class(function):
     with pytest.raises(ValueError, match="y_true holds one class only"):
         function([1, 1], [0.1, 0.2])
+
+
+def test_partial_auc_equals_proc(reference):
+    frame = pd.read_csv(reference / "roc_delong" / "aSAH.csv")
+    expected = json.loads((reference / "roc_delong" / "expected_proc_tests.json").read_text())
+    poor = frame["outcome"] == "Poor"
+    for marker, area in expected["partial_auc_spec_0.90_0.99"].items():
+        found = metrics.partial_auc(poor, frame[marker], specificity=(0.99, 0.9))
+        assert found == pytest.approx(area, abs=5e-6)  # printed to five decimals
+
+
+def test_partial_aucs_add_up_to_the_whole_and_the_correction_spans_one_half_to_one():
+    rng = np.random.default_rng(0)
+    y_true, y_score = rng.integers(0, 2, 200), np.round(rng.normal(size=200), 1)
+    y_score = y_score + 0.5 * y_true
+    parts = [metrics.partial_auc(y_true, y_score, specificity=edges) for edges in ((0, 0.3), (0.3, 0.85), (0.85, 1))]
+    assert sum(parts) == pytest.approx(sk.roc_auc_score(y_true, y_score), abs=1e-12)
+    assert metrics.partial_auc(y_true, y_true, specificity=(0.9, 1), corrected=True) == pytest.approx(1)
+    assert metrics.partial_auc(y_true, np.zeros(200), specificity=(0.9, 1), corrected=True) == pytest.approx(0.5)
+    perfect_part = sk.roc_auc_score(y_true, y_score, max_fpr=0.1)
+    assert metrics.partial_auc(y_true, y_score, specificity=(0.9, 1), corrected=True) == pytest.approx(perfect_part)
+
+
+@pytest.mark.parametrize("limits", [(0.5, 0.5), (0.5, 1.2), (0.5,), (0.1, float("nan"))])
+def test_partial_auc_names_a_bad_range(limits):
+    with pytest.raises(ValueError, match="specificity"):
+        metrics.partial_auc([0, 1], [0.1, 0.2], specificity=limits)

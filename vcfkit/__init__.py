@@ -6,19 +6,29 @@ The modules follow the line that orders the README and every notebook:
 
 ========================  =====================================================================
 ``vcfkit.params``         a profile's typed parameters; published values and where they stand
+``vcfkit.checks``         arguments refused by name, at the door of every statistic
+``vcfkit.estimates``      what an estimate and a test return
 ``vcfkit.phantom``        virtual patients: anatomy, signs, scanners, renderers, cohorts
 ``vcfkit.cohort``         samples frame: schema, inclusion flow, splits, baseline table
 ``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG/TIFF, LabelImg boxes
+``vcfkit.radiomics``      ICC of repeated delineations, ComBat over centres
+``vcfkit.selection``      Spearman correlations of all features at once
 ``vcfkit.models``         networks, weights, device choice
 ``vcfkit.training``       one training loop; predict
-``vcfkit.metrics``        one-vs-rest reports, AUC, bootstrap intervals
+``vcfkit.detection``      overlap of boxes, hits and misses, average precision
+``vcfkit.metrics``        reports, AUC, bootstrap and DeLong intervals, tests, calibration
+``vcfkit.decision``       net benefit and decision curves, nomogram, corrected calibration
+``vcfkit.readers``        reader study: operating points, multi-reader multi-case test
 ``vcfkit.explain``        Grad-CAM and its localisation score
+``vcfkit.audit``          what printed numbers imply
 ``vcfkit.tables``         paper-shaped tables; published beside reproduced
 ``vcfkit.figures``        one function per kind of figure
 ``vcfkit.results``        the results folder: predictions, tables, figures, provenance
 ``vcfkit.run``            runs notebooks with papermill
+``vcfkit.bench``          speed against what a user would write; ``vcfkit.studies`` coverage of intervals
 ========================  =====================================================================
 
+A module imports only what stands before it (the last three are fronts), so that the arrows run one way.
 Importing the package imports none of them, so that a notebook pays only for what it uses.
 """
 

@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
-from vcfkit.metrics import bootstrap_counts, checks, weighted_auc
+from vcfkit import checks
+from vcfkit.metrics import bootstrap_counts, weighted_auc
 
 # ---------------------------------------------------------------------------------------------- decision curves
 

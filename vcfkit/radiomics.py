@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from vcfkit.estimates import Interval
+
 # --- agreement of repeated delineations -------------------------------------------------------------------------------
 
 # Names of Shrout & Fleiss, and of R's psych: model (1, 2, 3) and whether the mean of all raters is the measurement.
@@ -35,14 +37,6 @@ ICC_FORMS: dict[str, tuple[int, bool]] = {
     "ICC2k": (2, True),
     "ICC3k": (3, True),
 }
-
-
-class Interval(NamedTuple):
-    """An estimate between its confidence limits."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 class _MeanSquares(NamedTuple):

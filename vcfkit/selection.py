@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from vcfkit.metrics import checks
+from vcfkit import checks
 
 
 def spearman_matrix(features: ArrayLike) -> np.ndarray | pd.DataFrame:

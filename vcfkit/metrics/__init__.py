@@ -19,9 +19,10 @@ Intervals of a DeLong test and of the bootstrap are nominal; how often they hold
 five papers was simulated: ``results/studies/coverage.csv`` (`vcfkit.studies`).
 """
 
+from vcfkit.estimates import Interval, TestResult
 from vcfkit.metrics.calibration import Calibration, calibration
 from vcfkit.metrics.comparisons import McnemarResult, auc_permutation_test, holm, mcnemar
-from vcfkit.metrics.curves import OperatingPoint, hand_till_auc, pr_curve, roc_curve, youden_threshold
+from vcfkit.metrics.curves import OperatingPoint, hand_till_auc, partial_auc, pr_curve, roc_curve, youden_threshold
 from vcfkit.metrics.delong import DelongMatrix, delong_ci, delong_matrix, delong_test, delong_test_unpaired
 from vcfkit.metrics.reports import (
     BINARY_METRICS,
@@ -34,7 +35,6 @@ from vcfkit.metrics.reports import (
     one_vs_rest,
 )
 from vcfkit.metrics.resampling import bootstrap_counts, decision_metrics, weighted_auc
-from vcfkit.metrics.types import Interval, TestResult
 
 __all__ = [
     "BINARY_METRICS",
@@ -62,6 +62,7 @@ __all__ = [
     "mcnemar",
     "multiclass_auc",
     "one_vs_rest",
+    "partial_auc",
     "pr_curve",
     "roc_curve",
     "weighted_auc",

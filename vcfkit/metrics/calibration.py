@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logit
 
-from vcfkit.metrics import checks
+from vcfkit import checks
 
 
 class Calibration(NamedTuple):

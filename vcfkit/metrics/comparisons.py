@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from vcfkit.metrics import checks
+from vcfkit import checks
+from vcfkit.estimates import TestResult
 from vcfkit.metrics.resampling import CHUNK, PairwiseAuc
-from vcfkit.metrics.types import TestResult
 
 
 class McnemarResult(NamedTuple):

@@ -1,4 +1,4 @@
-"""ROC and precision–recall curves, Youden's threshold, Hand and Till's AUC of many classes."""
+"""ROC and precision–recall curves, partial AUC, Youden's threshold, Hand and Till's AUC of many classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from vcfkit.metrics import checks
+from vcfkit import checks
 
 
 class OperatingPoint(NamedTuple):
@@ -62,6 +62,47 @@ def pr_curve(y_true: ArrayLike, y_score: ArrayLike) -> pd.DataFrame:
     frame.attrs["average_precision"] = float(metrics.average_precision_score(positive, score))
     frame.attrs["prevalence"] = float(positive.mean())
     return frame
+
+
+def partial_auc(
+    y_true: ArrayLike, y_score: ArrayLike, *, specificity: tuple[float, float], corrected: bool = False
+) -> float:
+    """Area under the empirical ROC curve between two specificities (McClish 1989; pROC's ``partial.auc``).
+
+    Parameters
+    ----------
+    y_true, y_score : arrays, shape (n,)
+        As in `roc_curve`.
+    specificity : (low, high)
+        The part of the curve, 0 ≤ low < high ≤ 1, in either order. Corners are joined by straight lines.
+    corrected : bool
+        McClish's correction: 0.5 for a score without information and 1 for a perfect one, whatever the part.
+
+    Raises
+    ------
+    ValueError
+        ``specificity`` is not two different numbers between 0 and 1.
+    """
+    limits = checks.finite("specificity", specificity)
+    if limits.shape != (2,) or limits.min() < 0 or limits.max() > 1 or limits[0] == limits[1]:
+        raise ValueError(f"specificity: two different numbers between 0 and 1 required, found {specificity!r}")
+    curve = roc_curve(y_true, y_score)
+    x, y = curve["false_positive_rate"].to_numpy(), curve["sensitivity"].to_numpy()
+    start, end = 1 - limits.max(), 1 - limits.min()
+    inside = (x > start) & (x < end)
+
+    def height(at: float, side: str) -> float:
+        """The curve at ``at``; of a vertical step its end (left limit) or its beginning (right limit)."""
+        on = np.flatnonzero(x == at)
+        return float(y[on[-1 if side == "left" else 0]]) if len(on) else float(np.interp(at, x, y))
+
+    xs = np.concatenate([[start], x[inside], [end]])
+    ys = np.concatenate([[height(start, "left")], y[inside], [height(end, "right")]])
+    area = float(np.trapezoid(ys, xs))
+    if not corrected:
+        return area
+    least, most = (end**2 - start**2) / 2, end - start
+    return (1 + (area - least) / (most - least)) / 2
 
 
 def youden_threshold(y_true: ArrayLike, y_score: ArrayLike) -> OperatingPoint:

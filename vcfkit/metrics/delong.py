@@ -22,8 +22,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from vcfkit.metrics import checks
-from vcfkit.metrics.types import Interval, TestResult
+from vcfkit import checks
+from vcfkit.estimates import Interval, TestResult
 
 
 class DelongMatrix(NamedTuple):

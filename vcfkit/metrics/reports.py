@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from vcfkit.metrics import checks
+from vcfkit import checks
 from vcfkit.metrics.curves import youden_threshold
 from vcfkit.metrics.resampling import PairwiseAuc, confusion_rows, divide, intervals, ratios, resampled_sums
 

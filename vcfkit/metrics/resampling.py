@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from vcfkit.metrics import checks
+from vcfkit import checks
 
 if TYPE_CHECKING:
     import torch
