@@ -85,7 +85,7 @@ class Spine:
     sacral_slope: float  # degrees
 
 
-def draw_spine(rng: np.random.Generator, *, age: float, sex: str) -> Spine:
+def draw_spine(rng: np.random.Generator, *, age: float, sex: str, t_score: float | None = None) -> Spine:
     """Draw one spine; the label of the patient is unknown here.
 
     Parameters
@@ -96,6 +96,8 @@ def draw_spine(rng: np.random.Generator, *, age: float, sex: str) -> Spine:
         Years.
     sex : {"F", "M"}
         Men are 10 % larger.
+    t_score : float, optional
+        Measured value of a cohort that states it; None draws one.
 
     Notes
     -----
@@ -108,7 +110,8 @@ def draw_spine(rng: np.random.Generator, *, age: float, sex: str) -> Spine:
     height = (TABLE["ha"] + TABLE["hp"]) / 2 * scale * (1 + 0.03 * patient[1] + 0.018 * level[0])
     wedge = (TABLE["ha"] - TABLE["hp"]) / ((TABLE["ha"] + TABLE["hp"]) / 2)
     wedge = wedge - 0.0008 * (age - REFERENCE_AGE) + 0.025 * level[1]
-    t_score = -1.4 - 0.045 * (age - 60) * (0.6 if sex == "M" else 1.0) - 0.7 + 0.9 * patient[2]
+    drawn = -1.4 - 0.045 * (age - 60) * (0.6 if sex == "M" else 1.0) - 0.7 + 0.9 * patient[2]
+    t_score = drawn if t_score is None else t_score
     mean_hu = np.clip(160 + 30 * t_score + 18 * patient[3], 15, 280)
     degeneration = REFERENCE_DEGENERATION + 0.012 * (age - REFERENCE_AGE) + 0.15 * patient[4] + 0.15 * level[2]
     disc = TABLE["disc"] * scale * (1 + 0.12 * patient[5] + 0.08 * level[3])

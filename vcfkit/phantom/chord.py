@@ -34,6 +34,10 @@ class Bodies:
         """The bodies ``part`` of every image."""
         return Bodies(**{name: value[:, part] for name, value in vars(self).items()})
 
+    def rows(self, index) -> "Bodies":
+        """The images ``index``, each with all of its bodies."""
+        return Bodies(**{name: value[index] for name, value in vars(self).items()})
+
 
 def to_frame(y, z, bodies):
     """Rotate image points (B, 1, h, w) into every body's frame: u, v of shape (B, K, h, w)."""

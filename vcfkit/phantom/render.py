@@ -14,6 +14,8 @@ is culled is exactly zero. So a picture does not depend on the batch, and the la
 may change, are gone after quantisation to 8 bits.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -21,7 +23,7 @@ from . import cohorts, scanner, scene
 from .anatomy import generator
 from .grid import Grid
 from .overlay import Overlay
-from .skeleton import Skeleton, add_coarse_spine, add_spine
+from .skeleton import Skeleton, add_coarse_spine, add_spine, stack_signs
 
 SCATTER_MM, COMPRESSION_MM, EDGE_MM = 25.0, 16.0, 1.7  # sigmas; compression and edge filters are 38 and 4 mm wide
 FWHM = 2.355  # sigmas; the blur of a scanner row is a full width at half maximum
@@ -61,17 +63,63 @@ def vertebra_crops(samples, *, size: int = 224, device="cpu", masks: bool = Fals
     """
     if size < 16:
         raise ValueError(f"size must be at least 16 pixels, got {size}")
-    device = torch.device(device)
-    references = list(samples["image"])
+    pictures, bodies, _ = _pictures(samples, scene_of, size, device)
+    return (pictures, bodies) if masks else pictures
+
+
+def vertebra_windows(samples, *, size: int = 128, mm_per_pixel: float = 0.5, device="cpu"):
+    """Square windows of the film around single vertebrae, at one pixel size for all: what radiomics needs.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        As for :func:`vertebra_crops`.
+    size : int
+        Rows and columns.
+    mm_per_pixel : float
+        At the object; 128 pixels of 0.5 mm hold one body and the edges of its neighbours.
+    device : str or torch.device
+        As for :func:`vertebra_crops`.
+
+    Returns
+    -------
+    torch.Tensor, torch.Tensor, array
+        uint8 (n, size, size); bool (n, size, size), the projected bodies without posterior elements, discs or fat;
+        landmarks (n, 6, 2) as x, y in pixels, in the order of :data:`vcfkit.phantom.truth.LANDMARKS`.
+
+    Raises
+    ------
+    ValueError
+        If ``size`` is below 16, the pixel size is not positive, or a reference cannot be resolved.
+    """
+    if size < 16 or mm_per_pixel <= 0:
+        raise ValueError(f"size must be at least 16 and mm_per_pixel positive, got {size} and {mm_per_pixel}")
+    side = size * mm_per_pixel
+    pictures, bodies, found = _pictures(samples, lambda image: windowed(scene_of(image), side), size, device)
+    marks = np.array([(marks - box[[0, 3]]) * (1, -1) for marks, box in found]).reshape(-1, 6, 2)
+    return pictures, bodies, marks / mm_per_pixel
+
+
+def windowed(s: scene.Scene, side: float) -> scene.Scene:
+    """The scene with a square box of ``side`` mm about the middle of the reader's box."""
+    y, z = (s.box[0] + s.box[1]) / 2, (s.box[2] + s.box[3]) / 2
+    return replace(s, box=np.array([y - side / 2, y + side / 2, z - side / 2, z + side / 2]))
+
+
+def _pictures(samples, scene_of_image, size, device):
+    """Pictures, body masks, and (landmarks, box) in mm; scenes are made as they are needed."""
+    device, images = torch.device(device), list(samples["image"])
     step = CHUNK if device.type != "cpu" else CHUNK_SMALL if size < SMALL else 1
-    pictures = torch.empty((len(references), size, size), dtype=torch.uint8)
-    bodies = torch.empty((len(references), size, size), dtype=torch.bool)
-    for start in range(0, len(references), step):
-        scenes = [scene_of(image) for image in references[start : start + step]]
+    pictures = torch.empty((len(images), size, size), dtype=torch.uint8)
+    bodies = torch.empty((len(images), size, size), dtype=torch.bool)
+    found = []
+    for start in range(0, len(images), step):
+        scenes = [scene_of_image(image) for image in images[start : start + step]]
         picture, body = render(scenes, size=size, device=device)
         pictures[start : start + step] = (picture * 255).round().to(torch.uint8).cpu()
         bodies[start : start + step] = body.cpu()
-    return (pictures, bodies) if masks else pictures
+        found += [(s.landmarks, s.box) for s in scenes]
+    return pictures, bodies, found
 
 
 def scene_of(image: str) -> scene.Scene:
@@ -84,17 +132,13 @@ def scene_of(image: str) -> scene.Scene:
 def render(scenes, *, size: int, device="cpu"):
     """Pictures in [0, 1] before quantisation, float64 (n, size, size), and body masks, bool (n, size, size)."""
     grid = Grid.of_crops([s.box for s in scenes], size, device)
-    row = {
-        name: torch.as_tensor([getattr(s.scanner, name) for s in scenes], dtype=torch.float64, device=device)
-        for name in ("kvp", "spr", "n0", "mtf", "unsharp", "gamma", "drc", "low", "high")
-    }
-    row = {name: value.view(-1, 1, 1) for name, value in row.items()}
+    row = exposure_row([s.scanner for s in scenes], device)
     overlay = Overlay(scenes, device)
     excess, target = _excess(scenes, grid, overlay, row)
     around = _context(scenes, overlay, row, device)
 
     primary = torch.exp(-scanner.water_per_mm(row["kvp"]) * excess - around["reference"])
-    noisy = primary + _noise(scenes, grid) * torch.sqrt(primary * (1 + row["spr"]) / _photons(grid, row))
+    noisy = primary + _noise(scenes, grid) * torch.sqrt(primary * (1 + row["spr"]) / photons(grid, row))
     detected = grid.blur(noisy, row["mtf"] / FWHM) + row["spr"] * grid.resample(around["scatter"], around["grid"])
     film = -torch.log(detected.clamp(min=1e-3))
     film = film - row["drc"] * grid.resample(around["lowpass"], around["grid"])
@@ -105,18 +149,20 @@ def render(scenes, *, size: int, device="cpu"):
     return grid.downsample(shown, size), body
 
 
+def exposure_row(scanners, device):
+    """The numbers of B exposures as tensors (B, 1, 1)."""
+    row = {
+        name: torch.as_tensor([getattr(s, name) for s in scanners], dtype=torch.float64, device=device)
+        for name in ("kvp", "spr", "n0", "mtf", "unsharp", "gamma", "drc", "low", "high")
+    }
+    return {name: value.view(-1, 1, 1) for name, value in row.items()}
+
+
 def _excess(scenes, grid, overlay, row):
     """Excess attenuation of the crops as mm of water, (B, h, w), and the target's chord over its width."""
     device = grid.columns.device
     skeleton = Skeleton([s.bodies for s in scenes], device)
-    numbers = {
-        name: np.array([getattr(s.signs, name) for s in scenes], dtype=np.float64)
-        for name in scene.TargetSigns.__dataclass_fields__
-    }
-    signs = {
-        "value": {name: torch.as_tensor(value, device=device) for name, value in numbers.items()},
-        "shown": {name: bool(np.any(value[..., -1] if name == "lysis" else value)) for name, value in numbers.items()},
-    }
+    signs = stack_signs([s.signs for s in scenes], device)
     bone = torch.zeros(len(scenes), grid.rows.shape[1], grid.columns.shape[1], dtype=torch.float64, device=device)
     soft = torch.zeros_like(bone)
     target = add_spine(bone, grid, skeleton, signs)
@@ -145,7 +191,7 @@ def _context(scenes, overlay, row, device):
     film = -torch.log((primary + row["spr"] * scatter).clamp(min=1e-3))
     lowpass = grid.blur(film, COMPRESSION_MM)
     column = (film - row["drc"] * lowpass)[:, :, COLUMN].flatten(1).sort(1).values
-    low, high = _quantile(column, row["low"]), _quantile(column, row["high"])
+    low, high = quantile(column, row["low"]), quantile(column, row["high"])
     span = high - low
     return {
         "grid": grid,
@@ -157,7 +203,7 @@ def _context(scenes, overlay, row, device):
     }
 
 
-def _quantile(ordered, share):
+def quantile(ordered, share):
     """Quantile ``share`` (B, 1, 1) of every row of sorted values (B, n), linear; (B, 1, 1)."""
     position = share.view(-1, 1) * (ordered.shape[1] - 1)
     index = position.floor().long().clamp(max=ordered.shape[1] - 2)
@@ -165,7 +211,7 @@ def _quantile(ordered, share):
     return torch.lerp(low, high, position - index)[..., None]
 
 
-def _photons(grid, row):
+def photons(grid, row):
     """Photons per rendered pixel at the reference transmission: those of the detector area it stands for."""
     area = (grid.pixel_y * grid.pixel_z).view(-1, 1, 1) * (scanner.MAGNIFICATION / scanner.DETECTOR_PITCH) ** 2
     return row["n0"] / EXPOSURE * area

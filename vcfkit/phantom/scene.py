@@ -3,6 +3,7 @@
 A scene is plain numpy: sampled once, on the CPU, from the patient's own streams. The renderer only evaluates it.
 """
 
+import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -27,6 +28,18 @@ CONTEXT_REACH = 2  # intact bodies on either side of the target that the film's 
 P = np.linspace(-P_MAX, P_MAX, NU)
 VN = np.linspace(-1, 1, NV)
 CORNER = CORNER_MM * (np.clip(np.abs(P) - CORNER_START, 0, 1 - CORNER_START) / (1 - CORNER_START)) ** 2
+# Morphology of ASTLOF (paper 04): shares for want of a label, and what a normal and a burst body look like; our choice.
+MORPHOLOGY = (0.15, 0.70, 0.15)
+NORMAL_LOSS = 0.12  # largest loss of the height
+BURST_POSTERIOR, BURST_WALL = 0.60, (2.0, 4.5)  # least posterior loss, as a share of the largest; bulge, mm
+# No sign is present; the amplitudes, which nothing reads then, are those of some fracture.
+UNBROKEN = dataclasses.replace(
+    signs.draw_fracture(np.random.default_rng(0), label="acute", ha=25.0, hp=25.0, effect=1.0),
+    label="",
+    loss=(0.0, 0.0, 0.0),
+    compaction=0.0,
+    flags=dict.fromkeys(signs.SIGNS, False),
+)
 
 
 def _smoother(n, step, sigma, knots):
@@ -61,7 +74,7 @@ class Body:
     hu: float  # mean trabecular HU with compaction and oedema
     shell: float  # factor of the cortex, raised where sclerosis is not drawn as a band of its own
     pedicle: float  # remaining part of one pedicle's shell
-    texture: np.ndarray | None  # TEXTURE_SHAPE, mean 0, SD 1; None in the context
+    texture: np.ndarray | None  # TEXTURE_SHAPE, mean 0, SD 1; None where pixels are too coarse to show it
 
 
 @dataclass(frozen=True)
@@ -109,8 +122,8 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class _Person:
-    """What all crops of one virtual patient share."""
+class Person:
+    """What all pictures of one virtual patient share."""
 
     spine: Spine
     intact: Alignment
@@ -119,21 +132,24 @@ class _Person:
     surroundings: Surroundings
     key: tuple
     nuisance: float
+    worn: dict = dataclasses.field(default_factory=dict)  # what wear() has drawn
 
     def wear(self, k: int) -> signs.Wear:
         """Wear of body ``k``; every vertebra has its own stream."""
-        return signs.draw_wear(
-            generator(*self.key, BODIES[k], "wear"),
-            age=self.spine.age,
-            degeneration=self.spine.degeneration[k],
-            nuisance=self.nuisance,
-        )
+        if k not in self.worn:
+            self.worn[k] = signs.draw_wear(
+                generator(*self.key, BODIES[k], "wear"),
+                age=self.spine.age,
+                degeneration=self.spine.degeneration[k],
+                nuisance=self.nuisance,
+            )
+        return self.worn[k]
 
 
 @functools.lru_cache(maxsize=64)
-def _person(stem, patient_id, age, sex, fractured, seed, effect, nuisance) -> _Person:
+def _person(stem, patient_id, age, sex, t_score, fractured, morphology, seed, effect, nuisance) -> Person:
     key = (seed, stem, patient_id)
-    spine = draw_spine(generator(*key, "anatomy"), age=age, sex=sex)
+    spine = draw_spine(generator(*key, "anatomy"), age=age, sex=sex, t_score=t_score)
     fractures = {
         level: signs.draw_fracture(
             generator(*key, level, "fracture"),
@@ -144,29 +160,59 @@ def _person(stem, patient_id, age, sex, fractured, seed, effect, nuisance) -> _P
         )
         for level, label in fractured
     }
+    for level, grade in morphology:
+        fractures[level] = _shaped(fractures[level], grade, generator(*key, level, "morphology"), effect)
     intact = align(spine, rims(spine, {}))
     around = draw_surroundings(generator(*key, "surroundings"), spine, intact, nuisance=nuisance)
-    return _Person(spine, intact, align(spine, rims(spine, fractures)), fractures, around, key, nuisance)
+    return Person(spine, intact, align(spine, rims(spine, fractures)), fractures, around, key, nuisance)
 
 
-def build(patient: VirtualPatient, level: str, *, nuisance: float = 1.0) -> Scene:
-    """The scene of one vertebra of one virtual patient."""
-    key = (patient.seed, patient.stem, patient.patient_id)
-    person = _person(
+def _shaped(fracture, morphology, rng, effect):
+    """A fracture with the morphology that its ASTLOF score says: 0 nearly normal, 1 compression, 2 burst.
+
+    At effect 1 every body shows its own morphology, at effect 0 one drawn without a look at it.
+    """
+    u = rng.random(3)
+    at_random = int(np.searchsorted(np.cumsum(MORPHOLOGY)[:2], u[1], side="right"))
+    shown = morphology if u[0] < effect else at_random
+    if shown == 1:
+        return fracture
+    anterior, mid, posterior = fracture.loss
+    if shown == 0:
+        share = min(NORMAL_LOSS / fracture.largest_loss, 1.0)
+        return dataclasses.replace(fracture, loss=(anterior * share, mid * share, posterior * share))
+    return dataclasses.replace(
+        fracture,
+        loss=(anterior, max(mid, 0.8 * anterior), max(posterior, BURST_POSTERIOR * fracture.largest_loss)),
+        flags=fracture.flags | {"posterior_wall": True},
+        amplitude=fracture.amplitude | {"posterior_wall": BURST_WALL[0] + (BURST_WALL[1] - BURST_WALL[0]) * u[2]},
+    )
+
+
+def person_of(patient: VirtualPatient, *, nuisance: float = 1.0) -> Person:
+    """Anatomy, fractures and surroundings of one virtual patient, the same for every picture of them."""
+    return _person(
         patient.stem,
         patient.patient_id,
         patient.age,
         patient.sex,
+        patient.t_score,
         tuple(patient.fractures.items()),
+        tuple((level, parts.morphology) for level, parts in patient.astlof.items()),
         patient.seed,
         patient.effect,
         nuisance,
     )
-    spine, k = person.spine, BODIES.index(level)
-    bodies = tuple(_body(person, j, target=j == k) for j in (k - 1, k, k + 1))
+
+
+def build(patient: VirtualPatient, level: str, *, nuisance: float = 1.0) -> Scene:
+    """The scene of one vertebra of one virtual patient."""
+    person = person_of(patient, nuisance=nuisance)
+    key, spine, k = person.key, person.spine, BODIES.index(level)
+    bodies = tuple(body_of(person, j, target=j == k) for j in (k - 1, k, k + 1))
     around = range(max(k - CONTEXT_REACH, 0), min(k + CONTEXT_REACH, len(BODIES) - 1) + 1)
-    context = [_intact_body(person, j) for j in around]
-    landmarks, body_box = _outline(bodies[1])
+    context = [intact_body(person, j) for j in around]
+    landmarks, body_box = outline(bodies[1])
     return Scene(
         patient=patient,
         level=level,
@@ -176,7 +222,7 @@ def build(patient: VirtualPatient, level: str, *, nuisance: float = 1.0) -> Scen
         bodies=bodies,
         context=tuple(context),
         context_centre=(person.intact.y[k], person.intact.z[k]),
-        signs=_target_signs(person, k, bodies[1]),
+        signs=target_signs(person, k, bodies[1]),
         fracture=person.fractures[level],
         box=_crop_box(body_box, generator(*key, level, "box")),
         body_box=body_box,
@@ -231,14 +277,14 @@ def _rough(rng, sigma, depth):
     return line - line.mean()
 
 
-def _texture(rng):
+def texture_lattice(rng):
     """Projected trabeculae: vertical streaks and coarser patches."""
     streaks = STREAK_V @ rng.standard_normal((STREAK_V.shape[1], TEXTURE_SHAPE[1]))
     patches = PATCH_V @ rng.standard_normal((PATCH_V.shape[1], PATCH_U.shape[1])) @ PATCH_U.T
     return 0.8 * streaks + 0.6 * patches
 
 
-def _frame(person: _Person, k: int, alignment: Alignment) -> dict:
+def _frame(person: Person, k: int, alignment: Alignment) -> dict:
     """What a body keeps when it breaks, and its pose."""
     spine = person.spine
     central = person.intact.z[BODIES.index("L3")]  # the central ray is aimed at L3
@@ -270,7 +316,7 @@ def _walls(spine, k):
     return spine.d[k] / 2 * (1 - waist), spine.d[k] / 2 * (1 - 0.35 * waist), 1 - 0.8 * waist
 
 
-def _intact_body(person: _Person, k: int) -> Body:
+def intact_body(person: Person, k: int) -> Body:
     """A smooth body before any fracture, at its intact place."""
     superior, inferior, c_sup, c_inf = _profile(person.spine, k, None, P)
     return Body(
@@ -284,8 +330,18 @@ def _intact_body(person: _Person, k: int) -> Body:
     )
 
 
-def _body(person: _Person, k: int, *, target: bool) -> Body:
-    """A body as it is: fractured or not, worn, rough."""
+def body_of(person: Person, k: int, *, target: bool, alignment: Alignment | None = None, textured: bool = True) -> Body:
+    """A body as it is: fractured or not, worn, rough.
+
+    Parameters
+    ----------
+    target : bool
+        Its signs are drawn by :func:`target_signs`; otherwise its sclerosis is lumped into the cortex.
+    alignment : Alignment, optional
+        Pose of the spine; None means the actual one.
+    textured : bool
+        Draw the trabecular lattice, which pixels of a millimetre and more do not show.
+    """
     spine, wear = person.spine, person.wear(k)
     fracture = person.fractures.get(BODIES[k])
 
@@ -315,18 +371,19 @@ def _body(person: _Person, k: int, *, target: bool) -> Body:
     posterior = posterior + amount("posterior_wall", "posterior_wall") * (1 - VN**2)
     sclerosis = wear.sclerosis + amount("sclerosis", "sclerosis")
     return Body(
-        **_frame(person, k, person.actual),
+        **_frame(person, k, alignment or person.actual),
         over_u=over_u,
         over_v=np.column_stack([anterior, posterior, width]),
         hu=spine.hu[k] + (fracture.compaction if fracture else 0.0) + amount("oedema", "oedema_hu"),
         shell=1.0 if target else 1 + 0.35 * sclerosis,  # the target's sclerosis is drawn as bands
         pedicle=1 - amount("pedicle", "pedicle"),
-        texture=_texture(rng),
+        texture=texture_lattice(rng) if textured else None,
     )
 
 
-def _target_signs(person: _Person, k: int, body: Body) -> TargetSigns:
-    spine, wear, fracture = person.spine, person.wear(k), person.fractures[BODIES[k]]
+def target_signs(person: Person, k: int, body: Body) -> TargetSigns:
+    """What is added to body ``k``; an unbroken one has only the marks of wear."""
+    spine, wear, fracture = person.spine, person.wear(k), person.fractures.get(BODIES[k], UNBROKEN)
     on, size = fracture.flags, fracture.amplitude
     top, bottom = body.over_u[NU // 2, 0], body.over_u[NU // 2, 1]
     height, depth = top - bottom, body.depth
@@ -368,7 +425,7 @@ def _target_signs(person: _Person, k: int, body: Body) -> TargetSigns:
     )
 
 
-def _outline(body: Body):
+def outline(body: Body):
     """Six landmarks and the bounding box of the projected body (walls with spurs included)."""
     at = [int(np.argmin(np.abs(P - p))) for p in (1.0, 0.0, -1.0)]
     u = np.tile([body.depth / 2, 0.0, -body.depth / 2], 2)  # a reader leaves spurs out

@@ -90,7 +90,7 @@ def add_spine(canvas, grid, skeleton: Skeleton, signs: dict):
         bodies, material = skeleton.part(k)
         window = (slice(None), slice(None)) if k == 1 else skeleton.body_window(grid, k)
         if window is not None:
-            bone, outer = _body(grid, window, bodies, material, signs if k == 1 else None)
+            bone, outer = body(grid, window, bodies, material, signs if k == 1 else None)
             canvas[(slice(None), *window)] += bone
             target = outer if k == 1 else target
         window = skeleton.posterior_window(grid, k)
@@ -111,11 +111,23 @@ def add_coarse_spine(canvas, grid, skeleton: Skeleton):
     canvas += _disc(s, x)
     u, v = s.u, s.v
     for u0, v0, ru, rv, rx, angle, side in POSTERIOR:
-        du, dv, size = _posterior_frame(u, v, bodies, material, u0, v0, angle, side)
+        du, dv, size = posterior_frame(u, v, bodies, material, u0, v0, *_turn(angle), side)
         canvas += POSTERIOR_MEAN_HU * ellipsoid_chord(du, dv, ru * size, rv * material["hp"], rx).sum(1)
 
 
-def _body(grid, window, bodies, material, signs):
+def stack_signs(targets, device):
+    """Signs of :class:`scene.TargetSigns`, one per target, as tensors, and which of them any target shows."""
+    numbers = {
+        name: np.array([getattr(signs, name) for signs in targets], dtype=np.float64)
+        for name in scene.TargetSigns.__dataclass_fields__
+    }
+    return {
+        "value": {name: torch.as_tensor(value, device=device) for name, value in numbers.items()},
+        "shown": {name: bool(np.any(value[..., -1] if name == "lysis" else value)) for name, value in numbers.items()},
+    }
+
+
+def body(grid, window, bodies, material, signs):
     """One body: cortex, trabecular bone with texture, disc below, signs; and its chord over its width."""
     s = surface(*grid.points(window), bodies)
     # A shell thinner than a rendered pixel is widened to it and thinned in density, so that its mass is kept.
@@ -128,13 +140,13 @@ def _body(grid, window, bodies, material, signs):
     shell = (CORTEX_HU - SOFT_HU) / widen * material["shell"] * (outer - inner)
     near_endplate = torch.exp(-s.above.clamp(min=0) / 3) + torch.exp(-s.below.clamp(min=0) / 3)
     hu = material["hu"] * (1 + 0.45 * near_endplate - 0.08 * s.u / s.half_depth)
-    grain = _texture(s, material["texture"])
+    grain = _texture(s, material["texture"]) if "texture" in material else torch.zeros_like(s.u)
     texture = grain * (TEXTURE_SHARE * (16 + 0.22 * material["hu"]))
     bone = ((hu + texture - SOFT_HU) * inner + shell)[:, 0] + _disc(s, outer_x)
+    share = outer[:, 0] / bodies.width[:, :1, None]
     if signs is None:
-        return bone, None
-    added = _signs(s, bodies, inner_x, inner, shell, hu, grain, endplate, signs)
-    return bone + added, outer[:, 0] / bodies.width[:, :1, None]
+        return bone, share
+    return bone + _signs(s, bodies, inner_x, inner, shell, hu, grain, endplate, signs), share
 
 
 def _texture(s, lattice):
@@ -188,7 +200,7 @@ def _disc(s, x):
     return ((DISC_HU - SOFT_HU) * 2 * x * near).sum(1)
 
 
-def _posterior_frame(u, v, bodies, material, u0, v0, angle, side):
+def posterior_frame(u, v, bodies, material, u0, v0, cosine, sine, side):
     """Coordinates about one posterior element, and its size relative to a depth of 31 mm.
 
     Axial rotation and roll pull the elements of the two sides apart.
@@ -196,8 +208,11 @@ def _posterior_frame(u, v, bodies, material, u0, v0, angle, side):
     size = bodies.depth[..., None, None] / 31
     du = u + bodies.depth[..., None, None] / 2 - u0 * size - side * torch.tan(material["rotation"])
     dv = v - v0 * material["hp"] - side * bodies.slope[..., None, None]
-    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    return du * c + dv * s, dv * c - du * s, size
+    return du * cosine + dv * sine, dv * cosine - du * sine, size
+
+
+def _turn(degrees):
+    return math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
 
 
 def _posterior(y, z, bodies, material):
@@ -206,7 +221,7 @@ def _posterior(y, z, bodies, material):
     total = torch.zeros_like(u)
     t = POSTERIOR_SHELL_MM
     for k, (u0, v0, ru, rv, rx, angle, side) in enumerate(POSTERIOR):
-        du, dv, size = _posterior_frame(u, v, bodies, material, u0, v0, angle, side)
+        du, dv, size = posterior_frame(u, v, bodies, material, u0, v0, *_turn(angle), side)
         outer = ellipsoid_chord(du, dv, ru * size, rv * material["hp"], rx)
         inner = ellipsoid_chord(du, dv, ru * size - t, rv * material["hp"] - t, rx - t)
         kept = material["pedicle"] if k == 0 else 1.0

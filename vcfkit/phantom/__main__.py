@@ -1,0 +1,122 @@
+"""Pictures of the virtual patients, to be looked at: ``python -m vcfkit.phantom montage``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help=__doc__, add_completion=False)
+
+
+@app.callback()
+def main():
+    """Keep ``montage`` a subcommand, whatever else joins it."""
+
+
+def radiographs(axes_of, *, size: int = 336):
+    """One row per site of papers 01 and 04: unbroken, fresh, old, fresh beside old, pathologic.
+
+    The virtual patients here belong to no cohort; their levels are chosen so that every region is seen.
+    """
+    from . import film
+    from .cohorts import VirtualPatient
+
+    shown = ({}, {"L1": "acute"}, {"T12": "chronic"}, {"T11": "chronic", "L2": "acute"}, {"L3": "pathologic"})
+    sites = ("Hospital 1", "Hospital 2", "Hospital 3", "YHDH", "BMUH", "Center I", "Center II", "Center III")
+    axes = axes_of(len(sites), len(shown))
+    for i, site in enumerate(sites):
+        scenes = [
+            film.build(VirtualPatient("montage", f"{site}-{j}", site, 58.0 + 5 * j, "FFMFM"[j], fractures, 0, 1.0))
+            for j, fractures in enumerate(shown)
+        ]
+        for ax, picture, fractures in zip(axes[i], film.films_of(scenes, size=size), shown, strict=True):
+            ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            ax.set_title(", ".join(f"{level} {label}" for level, label in fractures.items()) or "unbroken", fontsize=7)
+        axes[i][0].set_ylabel(site, fontsize=8)
+
+
+def tomograms(axes_of):
+    """Slices of both sites of paper 03: a row per disease, then whole ones; boxes of paper 05 with their masks."""
+    from . import ct, volume
+    from .cohorts import VirtualPatient
+
+    shown = (
+        ("OVCF", {"L1": "acute"}, ()),
+        ("OF", {"L1": "chronic"}, ()),
+        ("SN", {}, ("SN",)),
+        ("KD", {"L1": "acute"}, ("KD",)),
+        ("PS", {"L1": "chronic"}, ("PS",)),
+        ("normal", {}, ()),
+    )
+    columns, half = 6, 36.0  # mm around L1
+    axes = axes_of(len(shown) + 4, columns)
+
+    def patient(name, j, site, fractures, codes):
+        own = {"L1": codes} if codes else {}
+        patient_id, age = f"{name}-{j}", 58.0 + 3 * j
+        return VirtualPatient("montage", patient_id, site, age, "FFMF"[j % 4], fractures, 0, 1.0, diseases=own)
+
+    def show(ax, picture, title):
+        ax.imshow(picture, cmap="gray", vmin=-250, vmax=900)
+        ax.set_title(title, fontsize=6)
+
+    for i, (name, fractures, codes) in enumerate(shown):
+        for j in range(columns):
+            person = patient(name, j, ("Luhe", "Xuanwu")[j % 2], fractures, codes)
+            disease = volume.scene_of(person).diseases[12]
+            x = {"SN": disease.node.x, "KD": disease.cleft.x, "PS": disease.cement.ellipsoids[0, 2]}.get(name, 0.0)
+            picture, truth = ct.ct_slices([(person, f"slice-{x:.1f}", 1.0)], size=1024, truth=True)
+            box = truth.frame.set_index("level").loc["L1"]
+            w, row, column = int(half / truth.pixel_mm[0]), (box.ymin + box.ymax) // 2, (box.xmin + box.xmax) // 2
+            part = picture[0, max(row - w, 0) : row + w, max(column - w, 0) : column + w]
+            show(axes[i][j], part, f"{name} {person.site} x = {x:.0f} mm")
+            if j < 2:  # the whole slice of either site, at 256 pixels
+                whole = ct.ct_slices([(person, f"slice-{x:.1f}", 1.0)])[0]
+                show(axes[len(shown) + j][i], whole, f"{name} {person.site}")
+    levels = ("T8", "T10", "T12", "L1", "L3", "L5")
+    for j, level in enumerate(levels):
+        label = ("acute", "chronic")[j % 2]
+        person = patient("box", j, "Nanjing", {level: label}, ())
+        made = ct.ct_boxes([(person, f"volume-{level}", 1.0)], readers=("intra",))
+        hu, middle = made.hu[0], ct.largest_slice(made.masks["truth"][0])
+        for k, cut in enumerate(((slice(None), slice(None), middle), (slice(None), 32, slice(None)))):
+            ax = axes[len(shown) + 2 + k][j]
+            show(ax, hu[cut].flip(0), f"{level} {label} {('sagittal', 'coronal')[k]}")
+            for reader, colour in (("truth", "gold"), ("intra", "tab:cyan")):
+                ax.contour(made.masks[reader][0][cut].flip(0), [0.5], colors=colour, linewidths=0.4)
+
+
+MONTAGES = {"radiographs": radiographs, "ct": tomograms}
+
+
+@app.command()
+def montage(
+    kind: Annotated[str, typer.Argument(help=f"one of: {', '.join(MONTAGES)}")] = "radiographs",
+    folder: Annotated[Path, typer.Option(help="where montage_<kind>.png goes")] = Path("results/studies"),
+):
+    """Draw virtual patients of every site side by side."""
+    if kind not in MONTAGES:
+        raise typer.BadParameter(f"unknown montage {kind!r}; known: {', '.join(MONTAGES)}")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figures = []
+
+    def axes_of(rows, columns):
+        size = (2 * columns, 2.12 * rows)
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
+        for ax in axes.flat:
+            ax.set(xticks=[], yticks=[])
+        figures.append(figure)
+        return axes
+
+    MONTAGES[kind](axes_of)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures[0].savefig(folder / f"montage_{kind}.png", dpi=150)
+    typer.echo(folder / f"montage_{kind}.png")
+
+
+if __name__ == "__main__":
+    app()
