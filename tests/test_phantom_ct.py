@@ -291,9 +291,7 @@ def test_a_cleft_is_gas_or_fluid_inside_a_collapsed_body():
     for k in range(8):
         scene = plain(f"K-{k}", fractures={"L1": "acute"}, diseases={"L1": ("KD",)})
         cleft = scene.diseases[BODIES.index("L1")].cleft
-        (with_cleft, without), _, x, (u, _) = changed(
-            scene, "L1", cleft=dataclasses.replace(cleft, shown=False)
-        )
+        (with_cleft, without), _, x, (u, _) = changed(scene, "L1", cleft=dataclasses.replace(cleft, shown=False))
         assert cleft.shown
         far = ((u - cleft.u) / cleft.radius_u) ** 2 + ((x - cleft.x) / cleft.radius_x) ** 2
         darker = without - with_cleft
@@ -391,9 +389,7 @@ def test_a_retropulsed_fragment_narrows_the_canal_in_its_upper_half():
         assert behind.max() - s.bodies[k].depth / 2 > 0.8
         hu = around(s, "L1").hounsfield(at(0.0), texture=False)[0]
         whole = dataclasses.replace(s, fragment=np.zeros_like(s.fragment))
-        assert (
-            around(whole, "L1").hounsfield(at(0.0), texture=False)[0] - hu
-        ).max() > 30  # the gap before it
+        assert (around(whole, "L1").hounsfield(at(0.0), texture=False)[0] - hu).max() > 30  # the gap before it
 
 
 def test_slices_of_a_cohort_show_the_vertebrae_and_labels_that_it_counts():
@@ -482,9 +478,7 @@ def test_a_slice_of_1024_pixels_shows_the_same_anatomy():
         if row.inside < 1:
             continue
         height = (fine.ymax - fine.ymin)[row.level] * truth.pixel_mm[0]
-        assert height == pytest.approx(
-            (row.ymax - row.ymin) * coarse.pixel_mm[0], abs=1.6 * coarse.pixel_mm[0]
-        )
+        assert height == pytest.approx((row.ymax - row.ymin) * coarse.pixel_mm[0], abs=1.6 * coarse.pixel_mm[0])
 
 
 def test_readers_agree_within_themselves_more_than_with_each_other():

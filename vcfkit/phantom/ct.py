@@ -108,11 +108,7 @@ def ct_slices(references_or_samples, *, size: int = 256, device="cpu", truth: bo
             masks[j] = mask
             rows += [{"slice": j, "image": image, **row} for row in _annotate(field, mask, x)]
     columns = ["slice", "image", "level", "xmin", "ymin", "xmax", "ymax", "inside", *DISEASES, "normal"]
-    return (
-        (pictures, SliceTruth(pd.DataFrame(rows, columns=columns), masks, tuple(pixels)))
-        if truth
-        else pictures
-    )
+    return (pictures, SliceTruth(pd.DataFrame(rows, columns=columns), masks, tuple(pixels))) if truth else pictures
 
 
 def ct_boxes(references_or_samples, *, device="cpu", readers=()) -> Boxes:
@@ -334,7 +330,5 @@ def _reading(rng, reader, field, k, x):
 
 def _hat_wrapped(position, n):
     """Linear interpolation weights on a circle of ``n`` knots."""
-    distance = (
-        position[..., None] - torch.arange(n, dtype=position.dtype, device=position.device)
-    ).remainder(n)
+    distance = (position[..., None] - torch.arange(n, dtype=position.dtype, device=position.device)).remainder(n)
     return (1 - torch.minimum(distance, n - distance)).clamp(min=0)

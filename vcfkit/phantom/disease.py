@@ -128,9 +128,7 @@ def draw_disease(rng, labels, *, depth, width, height, disc, effect, nuisance, l
     show, n, c, s = rng.random(3), rng.random(8), rng.random(8), rng.random(24)
     odd, place = rng.random((2, 8)), rng.random()
     strength = 0.6 + 0.4 * effect
-    shown = {
-        code: bool(show[j] < presence(code, labels, effect)) for j, code in enumerate(("SN", "KD", "PS"))
-    }
+    shown = {code: bool(show[j] < presence(code, labels, effect)) for j, code in enumerate(("SN", "KD", "PS"))}
 
     span = 4 + 5 * n[0]
     node = Notch(

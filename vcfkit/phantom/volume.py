@@ -126,9 +126,7 @@ def _scene(wrapped, nuisance) -> CtScene:
         )
         bodies.append(body)
         added.append(scene.target_signs(person, k, body))
-    disc_hu = DISC_MEAN + np.clip(
-        DISC_SD * generator(*key, "discs").standard_normal(n), -DISC_LIMIT, DISC_LIMIT
-    )
+    disc_hu = DISC_MEAN + np.clip(DISC_SD * generator(*key, "discs").standard_normal(n), -DISC_LIMIT, DISC_LIMIT)
     rng = generator(*key, "field")
     centre = _centre(person, {*codes, *patient.fractures}, rng)
     scanner = reconstruct(patient.site, generator(*key, "reconstruction"), nuisance)
@@ -159,18 +157,12 @@ def _collapse(person, codes, effect):
     for level in LEVELS:
         found, k = codes.get(level, frozenset()), BODIES.index(level)
         if level not in fractures and found & {"KD", "PS"}:
-            label = (
-                "acute" if "KD" in found else "chronic"
-            )  # a cleft comes in a recent fracture, cement in an old one
+            label = "acute" if "KD" in found else "chronic"  # a cleft comes in a recent fracture, cement in an old one
             rng = generator(*key, level, "fracture")
-            fractures[level] = signs.draw_fracture(
-                rng, label=label, ha=spine.ha[k], hp=spine.hp[k], effect=effect
-            )
+            fractures[level] = signs.draw_fracture(rng, label=label, ha=spine.ha[k], hp=spine.hp[k], effect=effect)
         if level in fractures:
             more, fracture = extra_loss(found, effect), fractures[level]
-            loss = tuple(
-                min(part * (1 + more / fracture.largest_loss), signs.LOSS_MAX) for part in fracture.loss
-            )
+            loss = tuple(min(part * (1 + more / fracture.largest_loss), signs.LOSS_MAX) for part in fracture.loss)
             fractures[level] = dataclasses.replace(fracture, loss=loss)
     actual = align(spine, scene.rims(spine, fractures))
     return dataclasses.replace(person, fractures=fractures, actual=actual)
@@ -205,9 +197,7 @@ def _view(person, levels, centre, scanner):
     lower = (z[last] + z[last + 1]) / 2
     bodies = person.actual.y[first : last + 1]
     y = float(np.clip(centre[0], bodies.min(), bodies.max()))
-    return (y, float(upper + lower) / 2), dataclasses.replace(
-        scanner, rows=round(float(upper - lower) / scanner.pixel)
-    )
+    return (y, float(upper + lower) / 2), dataclasses.replace(scanner, rows=round(float(upper - lower) / scanner.pixel))
 
 
 # Geometry on a grid
@@ -255,9 +245,7 @@ class _Element:
             body.z + u_middle * s + v_middle * c,
             max(a, b) + 2,
         )
-        window = self.grid.window(
-            *(np.array([edge]) for edge in (y - reach, y + reach, z - reach, z + reach))
-        )
+        window = self.grid.window(*(np.array([edge]) for edge in (y - reach, y + reach, z - reach, z + reach)))
         if window is None:
             return None
         u, v = (f[0, 0] for f in to_frame(*self.grid.points(window), self.bodies))
@@ -304,19 +292,14 @@ class Field:
         x_of_ray = s.half_width * (1 - power_u).clamp(min=0) ** (1 / n)
         steep_u = (power_u / p / s.half_depth) ** 2
         rims = tuple(
-            sign * (line(s.u) - s.v)
-            for sign, line in zip((1, -1), _corner_lines(self.ct.bodies[k]), strict=True)
+            sign * (line(s.u) - s.v) for sign, line in zip((1, -1), _corner_lines(self.ct.bodies[k]), strict=True)
         )
         return _Patch(k, window, s, x_of_ray, n, power_u, power_x, steep_u, power_x**2, rims, posterior)
 
     def _elements(self, k):
         """Posterior elements of body ``k``."""
         spread = min(max(self.ct.person.spine.w[k] / 42, 0.72), 1.1)  # thoracic pedicles stand closer
-        return [
-            _Element(self, k, row, side * spread, half)
-            for row, pair in enumerate(SIDES)
-            for side, half in pair
-        ]
+        return [_Element(self, k, row, side * spread, half) for row, pair in enumerate(SIDES) for side, half in pair]
 
     def distances(self, patch: _Patch, x):
         """Distance (mm) inside the superior endplate, the inferior one and the wall: three of (nx, h, w)."""
@@ -399,9 +382,7 @@ class Field:
         for gap, rim, disc in ((bottom, patch.rims[1], k), (top, patch.rims[0], k - 1)):
             if disc < 0 or disc >= len(LEVELS):
                 continue
-            reach = 0.5 * spine.disc[disc] + spine.d[disc] / 2 * math.tan(
-                math.radians(abs(spine.disc_angle[disc]) / 2)
-            )
+            reach = 0.5 * spine.disc[disc] + spine.d[disc] / 2 * math.tan(math.radians(abs(spine.disc_angle[disc]) / 2))
             inside = side * self.cover(-gap) * self.cover(rim + reach + 1.5)
             view.lerp_(torch.full_like(view[:1], float(self.ct.disc_hu[disc])), inside)
         found = self.ct.signs[k]
@@ -433,9 +414,7 @@ class Field:
         grain = self._grain(patch, x.flatten().tolist()) if texture else torch.zeros_like(s.u)[None]
         near = torch.exp(top.clamp(min=0) * (-1 / 3)) + torch.exp(bottom.clamp(min=0) * (-1 / 3))
         # Denser towards the endplates; 0.06 is their share in the middle, where the HU is the parameter's.
-        bone = body.hu * (1 + 0.45 * (near - 0.06) - 0.08 * s.u / s.half_depth) + grain * (
-            16 + 0.22 * body.hu
-        )
+        bone = body.hu * (1 + 0.45 * (near - 0.06) - 0.08 * s.u / s.half_depth) + grain * (16 + 0.22 * body.hu)
         shell = CORTEX_HU * body.shell * (1 + 0.10 * grain)
         if low < BASIVERTEBRAL:
             # The vein leaves through a gap in the middle of the posterior wall.
@@ -475,32 +454,17 @@ class Field:
         top, bottom, _ = distance
         body, found, tilt = ct.bodies[k], ct.signs[k], ct.lateral[k]
         if found.sclerosis_sup:
-            bone = bone + found.sclerosis_sup * torch.exp(
-                (top - body.endplate).clamp(min=0) * (-1 / SCLEROSIS_MM)
-            )
-            bone += found.sclerosis_inf * torch.exp(
-                (bottom - body.endplate).clamp(min=0) * (-1 / SCLEROSIS_MM)
-            )
+            bone = bone + found.sclerosis_sup * torch.exp((top - body.endplate).clamp(min=0) * (-1 / SCLEROSIS_MM))
+            bone += found.sclerosis_inf * torch.exp((bottom - body.endplate).clamp(min=0) * (-1 / SCLEROSIS_MM))
         if found.band_hu:
             bone = bone + found.band_hu * self.cover(s.band + body.endplate - top + 0.4 * grain)
         if found.line_hu:
-            off = (
-                s.v
-                - found.line_v
-                - found.line_slope * s.u
-                - found.line_bend * s.u**2
-                - tilt[0] * x
-                - 0.3 * grain
-            )
+            off = s.v - found.line_v - found.line_slope * s.u - found.line_bend * s.u**2 - tilt[0] * x - 0.3 * grain
             sheet = torch.exp(-0.5 * (off / 0.45) ** 2) * torch.sigmoid(s.u - found.line_from)
             bone = bone + found.line_hu * sheet
-            shell = (
-                shell + (0.4 * found.line_hu - 0.6 * CORTEX_HU) * sheet
-            )  # the line cuts the anterior cortex
+            shell = shell + (0.4 * found.line_hu - 0.6 * CORTEX_HU) * sheet  # the line cuts the anterior cortex
         if found.destruction:
-            patch_of = (
-                (s.u - found.destruction_u) ** 2 + (s.v - found.destruction_v) ** 2 + 0.3 * (x - tilt[3]) ** 2
-            )
+            patch_of = (s.u - found.destruction_u) ** 2 + (s.v - found.destruction_v) ** 2 + 0.3 * (x - tilt[3]) ** 2
             gone = found.destruction * torch.exp(patch_of * (-0.5 / 25))
             shell = shell + (LYTIC_HU - shell) * gone
         for j, (u, v, ru, rv, half) in enumerate(found.lysis):
@@ -524,9 +488,7 @@ class Field:
         front = torch.sigmoid((s.u + 0.1 * self.ct.bodies[patch.k].depth) / 2.0)
         beyond = (torch.minimum(top, bottom).clamp(max=0) / 9) ** 2
         thickness = size * (1 - 0.8 * beyond).clamp(min=0)
-        view.lerp_(
-            torch.full_like(view[:1], HAEMATOMA), self.cover(wall + thickness) * front * (thickness > 0.3)
-        )
+        view.lerp_(torch.full_like(view[:1], HAEMATOMA), self.cover(wall + thickness) * front * (thickness > 0.3))
 
     def _cleft(self, bone, cleft, s, inner_top, grain, x):
         """Gas or fluid beneath the superior endplate, with a ragged edge."""
@@ -542,9 +504,7 @@ class Field:
         middle = float(body.over_u[scene.NU // 2, :2].mean())
         a, b, c, d, e, f = cement.phase
         lobes = 0.5 * torch.sin(s.u / 2.1 + a + torch.sin(s.v / 2.7 + b)) * torch.sin(x / 2.9 + c)
-        lobes = (
-            lobes + 0.5 * torch.sin(s.v / 1.7 + d + torch.sin(s.u / 3.1 + e)) + 0.25 * torch.sin(x / 1.6 + f)
-        )
+        lobes = lobes + 0.5 * torch.sin(s.v / 1.7 + d + torch.sin(s.u / 3.1 + e)) + 0.25 * torch.sin(x / 1.6 + f)
         filled = leaked = torch.zeros_like(lobes)
         for j, (u, v, cx, ru, rv, rx) in enumerate(cement.ellipsoids):
             if not ru:
