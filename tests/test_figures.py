@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import auc
 
-from vcfkit import figures, metrics
+from vcfkit import figures, metrics, readers
 
 mpl.use("Agg")
 CLASSES = ("acute", "chronic", "pathologic")
@@ -56,3 +56,43 @@ def test_styles_do_not_leak_into_matplotlibs_settings():
     before = mpl.rcParams["font.size"]
     figures.learning_curve(pd.DataFrame({"epoch": [1, 2], "training_loss": [1, 0.5], "training_accuracy": [0.5, 0.6]}))
     assert mpl.rcParams["font.size"] == before
+
+
+def test_reader_points_are_the_operating_points_hollow_without_the_model_and_filled_with_it():
+    rows = [
+        ("A", m, case, truth, said)
+        for m, said in (("unaided", "x"), ("aided", "y"))
+        for case, truth in enumerate("xxyy")
+    ]
+    points = readers.operating_points(pd.DataFrame(rows, columns=readers.COLUMNS), classes=["x", "y"])
+    _, ax = figures.plt.subplots()
+    drawn = figures.reader_points(points, name="x", ax=ax).set_index("modality")
+    assert drawn.loc["unaided", ["false_positive_rate", "sensitivity"]].tolist() == [1, 1]
+    assert drawn.loc["aided", ["false_positive_rate", "sensitivity"]].tolist() == [0, 0]
+    marks = {line.get_label(): line for line in ax.lines}
+    assert marks["A, unaided"].get_markerfacecolor() == "none"
+    assert marks["A, aided"].get_markerfacecolor() == marks["A, aided"].get_color()
+
+
+def test_both_accuracies_of_one_set_of_decisions_lie_on_the_drawn_line():
+    points = pd.DataFrame({"source": "ours", "name": ["a", "b"], "plain": [0.4, 0.7], "one_vs_rest": [0.6, 0.8]})
+    figure, drawn = figures.accuracy_identity(points)
+    x, y = figure.axes[0].lines[0].get_data()
+    assert np.interp(drawn["plain"], x, y) == pytest.approx(drawn["one_vs_rest"])
+
+
+def test_architecture_draws_a_block_per_stage_and_the_input():
+    stages = pd.DataFrame({"stage": ["a", "b"], "what": ["w", "v"], "channels": [4, 2], "side": [8, 1]})
+    figure, drawn = figures.architecture(stages, size=16)
+    assert len(figure.axes[0].patches) >= 1 + len(drawn)
+    heights = [patch.get_height() for patch in figure.axes[0].patches if isinstance(patch, mpl.patches.Rectangle)]
+    assert heights == sorted(heights, reverse=True)
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"3 × 16²", "4 × 8²", "2"} <= texts
+
+
+def test_residual_blocks_name_every_layer():
+    blocks = {"plain": (["conv"], []), "with 1×1": (["other"], ["1×1"])}
+    words = [{text.get_text() for text in ax.texts} for ax in figures.residual_blocks(blocks).axes]
+    assert {"conv", "unchanged"} <= words[0]
+    assert {"other", "1×1"} <= words[1]

@@ -68,3 +68,26 @@ def test_a_cuda_device_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="no CUDA device"):
         models.pick_device("cuda")
     assert models.pick_device("auto") == "cpu"
+
+
+def test_stages_are_those_of_resnet18_and_leave_the_network_as_it_was():
+    network, _ = models.resnet18(3, weights="random")
+    before = models.checksum(network.state_dict())
+    table = models.stages(network, size=64).set_index("stage")
+    assert table["side"].tolist() == [32, 16, 16, 8, 4, 2, 1, 1]
+    assert table["channels"].tolist() == [64, 64, 64, 128, 256, 512, 512, 3]
+    # He et al. 2016, table 1: one 7x7 convolution, sixteen in the blocks, a fully connected layer.
+    assert table["convolutions"].sum() == 17
+    assert table["shortcuts"].sum() == 3
+    normalised = sum(p.numel() for p in network.network.bn1.parameters())
+    assert table["parameters"].sum() + normalised == sum(p.numel() for p in network.parameters())
+    assert network.training
+    assert models.checksum(network.state_dict()) == before
+
+
+def test_a_block_has_a_convolved_shortcut_only_where_the_shape_changes():
+    network, _ = models.resnet18(3, weights="random")
+    main, shortcut = models.block_paths(network.network.layer2[0])
+    assert main[0] == "3×3 convolution, 128, stride 2"
+    assert shortcut == ["1×1 convolution, 128, stride 2", "batch normalisation"]
+    assert models.block_paths(network.network.layer2[1])[1] == []

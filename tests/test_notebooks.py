@@ -17,6 +17,9 @@ from vcfkit import images, params, phantom
 
 STEM = "02_xray_acute_chronic_pathological"
 CLASSES = ["acute", "chronic", "pathologic"]
+# The paper's numbers, then what stands beside the paper.
+FIGURES = ["1", "2", "3", "4", "5", "6", "s1", "intervals", "split", "accuracies", "gradcam"]
+TABLES = ["1", "2", "3", "s1", "mrmc", "mcnemar", "intervals", "split", "accuracies"]
 SMALLEST = {
     "epochs": 1,
     "image_size": 32,
@@ -24,6 +27,8 @@ SMALLEST = {
     "external_fraction": 0.06,
     "prospective_fraction": 0.2,
     "n_bootstrap": 100,
+    "n_simulations": 20,
+    "n_split_seeds": 2,
 }
 
 
@@ -50,8 +55,8 @@ def first(tmp_path_factory):
 
 def test_results_are_what_the_contract_names(first):
     found = {str(path.relative_to(first)) for path in first.rglob("*") if path.is_file()}
-    figures = {f"figures/figure_{n}.{kind}" for n in ("1", "2", "5", "s1", "gradcam") for kind in ("png", "svg")}
-    tables = {f"tables/table_{n}.csv" for n in ("1", "2", "s1")}
+    figures = {f"figures/figure_{n}.{kind}" for n in FIGURES for kind in ("png", "svg")}
+    tables = {f"tables/table_{n}.csv" for n in TABLES}
     rest = {"notebook.ipynb", "cohort.csv", "predictions.csv", "comparison.csv", "metrics.json", "provenance.json"}
     assert found == figures | tables | rest
 
@@ -130,6 +135,36 @@ def test_real_radiograph_crops_run_through_as_an_external_cohort(reference, tmp_
     assert "they say nothing on accuracy" in text
     written = text + "".join(path.read_text() for path in place.rglob("*") if path.suffix in (".csv", ".json"))
     assert not re.findall(r"\b(?:[FM]\d\d|\d+-Acute-\d+-\d\d-F)\b", written), "a patient's id"
+
+
+def test_real_readers_replace_the_virtual_ones_and_say_what_their_file_says(tmp_path):
+    """Two readers of nine own images: always right with the model, always "acute" without."""
+    folder, rng = tmp_path / "own", np.random.default_rng(0)
+    folder.mkdir()
+    names = [f"own-{label}-{k}" for label in CLASSES for k in range(3)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 255, (40, 50), dtype=np.uint8)).save(folder / f"{name}.png")
+    labels = [label for label in CLASSES for _ in range(3)]
+    fixed = {"site": "S", "cohort": "elsewhere", "age": "70", "sex": "F", "level": "L1"}
+    manifest = pd.DataFrame(
+        {"sample_id": names, "patient_id": [f"person {k}" for k in range(9)], "label": labels} | fixed
+    )
+    manifest.assign(image=manifest["sample_id"] + ".png").to_csv(folder / "manifest.csv", index=False)
+    readings = [
+        (reader, aided, case, label if aided else "Acute")
+        for reader in ("A", "B")
+        for aided in (0, 1)
+        for case, label in zip(names, labels, strict=True)
+    ]
+    pd.DataFrame(readings, columns=["reader", "aided", "case", "rating"]).to_csv(folder / "readers.csv", index=False)
+    place = finished(tmp_path / "results", "--data", folder)
+    table = pd.read_csv(place / "tables" / "table_3.csv").set_index(["reader", "class"])
+    assert set(table.index.unique("reader")) == {"DL", "A", "DL + A", "B", "DL + B"}
+    assert table.loc[("A", "all"), "accuracy"] == pytest.approx(1 / 3)
+    assert table.loc[("DL + A", "all"), "accuracy"] == 1
+    gains = pd.read_csv(place / "tables" / "table_mcnemar.csv").set_index(["reader", "quantity", "class"])
+    assert gains.loc[("A", "accuracy", "all"), ["gained", "lost"]].tolist() == [6, 0]
+    assert (pd.read_csv(place / "comparison.csv")["cohort"] != "collaboration").all(), "the paper's are other readers"
 
 
 def test_virtual_patients_read_back_from_files_give_the_predictions_of_those_in_memory(tmp_path):

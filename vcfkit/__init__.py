@@ -18,7 +18,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.detection``      overlap of boxes, hits and misses, average precision
 ``vcfkit.metrics``        reports, AUC, bootstrap and DeLong intervals, tests, calibration
 ``vcfkit.decision``       net benefit and decision curves, nomogram, corrected calibration
-``vcfkit.readers``        reader study: operating points, multi-reader multi-case test
+``vcfkit.readers``        reader study: operating points, multi-reader multi-case test, virtual readers
 ``vcfkit.explain``        Grad-CAM and its localisation score
 ``vcfkit.audit``          what printed numbers imply
 ``vcfkit.tables``         paper-shaped tables; published beside reproduced

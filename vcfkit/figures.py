@@ -7,6 +7,7 @@ Classes differ by colour *and* line style, so that a greyscale print still tells
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from contextlib import contextmanager
 
@@ -181,3 +182,116 @@ def flow(
             ax.annotate("", (end, 0.34 - next_row), (start, -0.34 - row), arrowprops=arrow)
         ax.set(xlim=(-1.2, columns - 0.5), ylim=(0.5 - len(rows), 0.5))
     return figure
+
+
+def architecture(stages: pd.DataFrame, *, size: int) -> tuple[Figure, pd.DataFrame]:
+    """A network as a row of blocks, as tall as its maps are wide, from `vcfkit.models.stages`.
+
+    Heights go with the square root of the side, so that the last stages remain visible.
+    """
+    with style():
+        figure, ax = plt.subplots(figsize=(1.15 * (len(stages) + 1), 2.9))
+        ax.axis("off")
+        sides = [size, *stages["side"]]
+        captions = ["input\ngrey crop", *(f"{r.stage}\n{_folded(r.what)}" for r in stages.itertuples())]
+        shapes = [f"3 × {size}²", *(f"{r.channels} × {r.side}²" for r in stages.itertuples())]
+        shapes = [text.removesuffix(" × 1²") for text in shapes]
+        grey = np.linspace(0.95, 0.6, len(sides))
+        for k, (side, caption, shape) in enumerate(zip(sides, captions, shapes, strict=True)):
+            half = 0.5 * np.sqrt(side / size)
+            ax.add_patch(plt.Rectangle((k - 0.24, -half), 0.48, 2 * half, fc=str(grey[k]), ec="0.2"))
+            ax.text(k, half + 0.04, shape, ha="center", va="bottom", fontsize=7.5)
+            ax.text(k, -0.58, caption, ha="center", va="top", fontsize=7)
+            if k:
+                ax.annotate("", (k - 0.25, 0), (k - 0.75, 0), arrowprops={"arrowstyle": "->", "color": "0.3"})
+        ax.set(xlim=(-0.55, len(sides) - 0.45), ylim=(-1.05, 0.68))
+    return figure, stages
+
+
+def residual_blocks(blocks: dict[str, tuple[Sequence[str], Sequence[str]]]) -> Figure:
+    """Residual blocks side by side, each as (main path, shortcut) in words; see `vcfkit.models.block_paths`."""
+    with style():
+        figure, axes = plt.subplots(1, len(blocks), figsize=(3.6 * len(blocks), 3.8), squeeze=False)
+        for ax, (title, (main, shortcut)) in zip(axes[0], blocks.items(), strict=True):
+            ax.axis("off")
+            ax.set_title(title)
+            arrow, foot = {"arrowstyle": "->", "color": "0.3"}, -len(main) - 1
+            frame = {"boxstyle": "round", "fc": "white", "ec": "0.3"}
+            ax.text(0, 0, "input", ha="center", va="center", fontsize=8)
+            for k, text in enumerate([*main, "+"], start=1):
+                ax.annotate("", (0, 0.3 - k), (0, 0.7 - k), arrowprops=arrow)
+                ax.text(0, -k, text, ha="center", va="center", fontsize=8, bbox=frame)
+            ax.annotate("", (0, foot - 0.7), (0, foot - 0.3), arrowprops=arrow)
+            ax.text(0, foot - 1, "ReLU, output", ha="center", va="center", fontsize=8)
+            # The way round the convolutions.
+            ax.plot([0.15, 1.15, 1.15], [-0.05, -0.05, foot], color="0.3", lw=1)
+            ax.annotate("", (0.12, foot), (1.15, foot), arrowprops=arrow)
+            around = "\n".join(_folded(text) for text in shortcut) or "unchanged"
+            ax.text(1.15, foot / 2, around, ha="center", va="center", fontsize=8, bbox=frame)
+            ax.set(xlim=(-0.85, 1.75), ylim=(foot - 1.3, 0.4))
+    return figure
+
+
+def reader_points(
+    points: pd.DataFrame, *, name: str, modalities: Sequence[str] = ("unaided", "aided"), ax: Axes | None = None
+) -> pd.DataFrame:
+    """Operating points of one class in a ROC plot: hollow in the first modality, filled in the second, joined.
+
+    Parameters
+    ----------
+    points : DataFrame
+        `vcfkit.readers.operating_points`; a reader may have one modality only.
+
+    Returns
+    -------
+    DataFrame
+        reader, modality, false_positive_rate, sensitivity of the points drawn.
+    """
+    ax = ax or plt.gca()
+    drawn = points[points["class"] == name].assign(false_positive_rate=lambda part: 1 - part["specificity"])
+    drawn = drawn[["reader", "modality", "false_positive_rate", "sensitivity"]].dropna()
+    readers = drawn["reader"].drop_duplicates()
+    for k, reader in enumerate(readers):
+        colour, _, marker = CYCLE[(k + 1) % len(CYCLE)]  # the first is the model's curve
+        own = drawn[drawn["reader"] == reader].set_index("modality")
+        own = own.loc[[m for m in modalities if m in own.index]]
+        ax.plot(own["false_positive_rate"], own["sensitivity"], color=colour, lw=0.8)
+        for modality, row in own.iterrows():
+            fill = "none" if modality == modalities[0] else colour  # what lies beneath shows
+            label = f"{reader}, {modality}"
+            place = row["false_positive_rate"], row["sensitivity"]
+            ax.plot(*place, marker=marker, ms=6.5, color=colour, mfc=fill, mec=colour, ls="", label=label)
+    return drawn.reset_index(drop=True)
+
+
+def accuracy_identity(points: pd.DataFrame, *, n_classes: int = 3) -> tuple[Figure, pd.DataFrame]:
+    """Plain accuracy against the mean of one-vs-rest accuracies, with the line on which all of them must lie.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns source (one panel each), name, plain, one_vs_rest.
+    """
+    sources = points["source"].drop_duplicates()
+    with style():
+        figure, axes = plt.subplots(1, len(sources), figsize=(4.9 * len(sources), 3.5), squeeze=False)
+        line = np.array([0.0, 1.0])
+        for ax, source in zip(axes[0], sources, strict=True):
+            ax.plot(line, 1 - 2 * (1 - line) / n_classes, color="0.5", lw=1, label=f"identity, {n_classes} classes")
+            ax.plot(line, line, color="0.75", lw=0.8, ls=":", label="equal")
+            part = points[points["source"] == source]
+            for k, row in enumerate(part.itertuples()):
+                colour, _, marker = CYCLE[k % len(CYCLE)]
+                fill, width = ("none", 7) if k < len(CYCLE) else (colour, 4)  # small ones show inside large ones
+                ax.plot(row.plain, row.one_vs_rest, marker, color=colour, mfc=fill, ms=width, label=row.name)
+            low = min(0.4, points["plain"].min() - 0.05)
+            ax.set(xlim=(low, 1), ylim=(low, 1), xlabel="Share of right answers", title=source)
+            ax.set_ylabel("Mean of one-vs-rest accuracies")
+            ax.set_aspect("equal")
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)  # points lie everywhere
+    return figure, points
+
+
+def _folded(text: str) -> str:
+    """Words over several short lines."""
+    return textwrap.fill(text, 14)

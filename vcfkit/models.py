@@ -7,6 +7,7 @@ import logging
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 import torchvision
 
@@ -115,6 +116,81 @@ def checksum(state: dict[str, torch.Tensor]) -> str:
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def stages(network: GreyscaleInput, *, size: int) -> pd.DataFrame:
+    """What a residual network is made of, told by the network itself while one image passes through it.
+
+    Parameters
+    ----------
+    network : GreyscaleInput
+        Around a torchvision ResNet: its direct children are the stages.
+    size : int
+        Side of the image in pixels.
+
+    Returns
+    -------
+    DataFrame
+        One row per stage that changes the shape or has weights: stage (its name in the module), what (in words),
+        convolutions (1 × 1 shortcuts not counted), shortcuts (1 × 1), parameters, channels and side of its output
+        (side 1 after pooling).
+    """
+    rows = []
+
+    def note(name: str, module: torch.nn.Module, output: torch.Tensor) -> None:
+        convolutions = [part for part in module.modules() if isinstance(part, torch.nn.Conv2d)]
+        shortcuts = sum(part.kernel_size == (1, 1) for part in convolutions)
+        rows.append(
+            {
+                "stage": name,
+                "what": _in_words(module),
+                "convolutions": len(convolutions) - shortcuts,
+                "shortcuts": shortcuts,
+                "parameters": sum(part.numel() for part in module.parameters()),
+                "channels": output.shape[1],
+                "side": output.shape[2] if output.ndim == 4 else 1,
+            }
+        )
+
+    parts = [
+        (name, module)
+        for name, module in network.network.named_children()
+        if not isinstance(module, torch.nn.BatchNorm2d | torch.nn.ReLU)
+    ]
+    hooks = [
+        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        for name, module in parts
+    ]
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(torch.zeros((1, size, size), dtype=torch.uint8, device=next(network.parameters()).device))
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    return pd.DataFrame(rows)
+
+
+def block_paths(block: torch.nn.Module) -> tuple[list[str], list[str]]:
+    """The layers of a two-convolution residual block in words: main path, and shortcut ([] passes the input)."""
+    main = [_in_words(part) for part in (block.conv1, block.bn1, block.relu, block.conv2, block.bn2)]
+    return main, [] if block.downsample is None else [_in_words(part) for part in block.downsample]
+
+
+def _in_words(module: torch.nn.Module) -> str:
+    if isinstance(module, torch.nn.Conv2d):
+        stride = f", stride {module.stride[0]}" if module.stride[0] > 1 else ""
+        return f"{module.kernel_size[0]}×{module.kernel_size[1]} convolution, {module.out_channels}{stride}"
+    if isinstance(module, torch.nn.MaxPool2d):
+        return f"{module.kernel_size}×{module.kernel_size} max pooling, stride {module.stride}"
+    if isinstance(module, torch.nn.Linear):
+        return f"fully connected, {module.out_features}"
+    if isinstance(module, torch.nn.Sequential):
+        return f"{len(module)} residual blocks"
+    names = {"BatchNorm2d": "batch normalisation", "ReLU": "ReLU", "AdaptiveAvgPool2d": "average pooling"}
+    return names.get(type(module).__name__, type(module).__name__)
 
 
 def pick_device(device: str) -> str:

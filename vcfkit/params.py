@@ -69,6 +69,8 @@ class AcuteChronicPathological(Parameters):
     batch_size: Annotated[int, Field(ge=2)]
     precision: Literal["64-true", "32-true", "bf16-mixed"]
     n_bootstrap: Annotated[int, Field(ge=100)]
+    n_simulations: Annotated[int, Field(ge=20)]
+    n_split_seeds: Annotated[int, Field(ge=2)]
     development_fraction: Fraction
     external_fraction: Fraction
     prospective_fraction: Fraction

@@ -1,23 +1,9 @@
-"""Reader study: readers with and without the model, operating points, multi-reader multi-case test.
-
-A row of a reader frame is one reading: ``reader`` read ``case`` (the unit of analysis: paper 02, a vertebra) under
-``modality`` (unaided, aided, …); ``truth`` is the case's true class and ``rating`` what the reader said. Two kinds of
-frame differ in the last two columns:
-
-=========  ================================  ==========================================
-decisions  ``truth``, ``rating`` are names   `operating_points`, `accuracies`, `compare`
-ratings    ``truth`` 0 or 1, ``rating`` any  `mrmc_test`
-           number that rises with class 1
-=========  ================================  ==========================================
-
-`one_vs_rest` makes the second out of the first. The design is crossed: every reader reads every case under every
-modality, once. Cases are taken as independent of one another; several vertebrae of one patient are not, and intervals
-come out too narrow by what they share.
-"""
+"""What a reader study says: operating points, accuracies, paired tests, the multi-reader multi-case test."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +12,7 @@ import pandas as pd
 from vcfkit.metrics import McnemarResult, holm, mcnemar
 
 COLUMNS = ("reader", "modality", "case", "truth", "rating")
+_AIDED = dict.fromkeys(("0", "no", "false"), "unaided") | dict.fromkeys(("1", "yes", "true"), "aided")
 
 
 class MrmcResult(NamedTuple):
@@ -153,6 +140,63 @@ def mrmc_test(
         reader_differences=_reader_table(theta, error, reader_names, modality_names, level),
         components={name: float(value) for name, value in components.items()},
     )
+
+
+def read_csv(path: str | Path, *, truth: Mapping[str, str] | pd.Series) -> pd.DataFrame:
+    """Decisions of real readers, from a file with one reading a line.
+
+    Parameters
+    ----------
+    path : path
+        A CSV with the columns reader, aided (0/1, no/yes or false/true), case and rating (a class name, without regard
+        to case). Further columns are left out.
+    truth : mapping
+        Case → true class. Cases that nobody read are left out.
+
+    Returns
+    -------
+    DataFrame
+        Columns reader, modality (unaided, aided), case, truth, rating: what `operating_points`, `accuracies`, `compare`
+        and, after `one_vs_rest`, `mrmc_test` take.
+
+    Raises
+    ------
+    ValueError
+        Naming the file and every fault found: missing columns, an empty file, values of aided or rating that are
+        neither, cases without a truth, readings given twice or absent.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path.name}: no such file; a CSV with columns reader, aided, case, rating required")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    missing = [column for column in ("reader", "aided", "case", "rating") if column not in frame]
+    if missing:
+        raise ValueError(
+            f"{path.name}: columns {', '.join(missing)} missing (required: reader, aided, case, rating; "
+            f"found: {', '.join(frame)})"
+        )
+    if frame.empty:
+        raise ValueError(f"{path.name}: no readings")
+    frame = frame.apply(lambda column: column.str.strip())
+    truth = pd.Series(truth)
+    truth.index = truth.index.map(str)
+    names = {str(name).casefold(): name for name in truth.unique()}
+    frame["truth"] = frame["case"].map(truth)
+    frame["modality"] = frame["aided"].str.casefold().map(_AIDED)
+    said, frame["rating"] = frame["rating"], frame["rating"].str.casefold().map(names)
+    faults = [
+        f"{column}: {required} required, found {_list(found[unreadable])} in {int(unreadable.sum())} readings"
+        for column, required, found, unreadable in (
+            ("reader", "a name", frame["reader"], frame["reader"] == ""),
+            ("aided", "0 or 1", frame["aided"], frame["modality"].isna()),
+            ("case", "a sample of the cohort", frame["case"], frame["truth"].isna()),
+            ("rating", f"one of {_list(names.values())}", said, frame["rating"].isna()),
+        )
+        if unreadable.any()
+    ]
+    if faults:
+        raise ValueError(f"{path.name}:\n  " + "\n  ".join(faults))
+    return _check_design(frame, path.name)
 
 
 def one_vs_rest(decisions: pd.DataFrame, name: Hashable) -> pd.DataFrame:
