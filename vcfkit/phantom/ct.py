@@ -132,6 +132,14 @@ def ct_boxes(references_or_samples, *, device="cpu", readers=()) -> Boxes:
     return Boxes(hu, masks)
 
 
+def box_origin(image: str) -> tuple:
+    """Middle of the first voxel of a box of :func:`ct_boxes`, in mm: x to the left, y to the back, z to the head."""
+    patient, target, nuisance = cohorts.resolve(image)
+    y, z, x = _box_centre(scene_of(patient, nuisance), target.removeprefix("volume-"))
+    edge = BOX / 2 - 0.5
+    return float(x - edge), float(-(y + edge)), float(z - edge)
+
+
 def bone_window(hu, *, width: float = 1500.0, level: float = 500.0):
     """HU to [0, 1] in the bone window of paper 05 (W1500 L500)."""
     return ((hu.to(torch.float32) - (level - width / 2)) / width).clamp(0, 1)
@@ -283,15 +291,20 @@ def _codes(ct, level, x):
     return codes | ({CODE_OF[label]} if label in CODE_OF else set())
 
 
+def _box_centre(ct, level):
+    """Middle of a box: y, z (mm) and x (whole mm)."""
+    body = ct.bodies[BODIES.index(level)]
+    shift = generator(*ct.key, level, "box").uniform(-BOX_JITTER, BOX_JITTER, 3)
+    return body.y + shift[0], body.z + shift[1], round(shift[2])
+
+
 @torch.no_grad()
 def _box(ct, level, device, readers):
     """One box as int16 (z, y, x) and its masks."""
-    k = BODIES.index(level)
-    body, key = ct.bodies[k], (*ct.key, level)
-    shift = generator(*key, "box").uniform(-BOX_JITTER, BOX_JITTER, 3)
-    y, z, half = body.y + shift[0], body.z + shift[1], BOX / 2
+    k, key, half = BODIES.index(level), (*ct.key, level), BOX / 2
+    y, z, middle = _box_centre(ct, level)
     field = Field(ct, Grid(np.array([[y - half, y + half, z - half, z + half]]), (BOX, BOX), device=device))
-    x = torch.arange(BOX, dtype=torch.float64, device=device) + 0.5 - half + round(shift[2])
+    x = torch.arange(BOX, dtype=torch.float64, device=device) + 0.5 - half + middle
     planes, _ = field.hounsfield(x)
     noise = torch.as_tensor(generator(*key, "volume noise").standard_normal((BOX, BOX, BOX)), device=device)
     # Images are axial: the kernel acts in x and y, little along the table. Axes here: x, y, z.

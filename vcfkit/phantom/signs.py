@@ -6,7 +6,7 @@ are the same by construction; s = 1 is the published size of the effect. Amplitu
 shrink as ``0.6 + 0.4 s``.
 
 Sources: height loss of acute and old fractures, Qasem 2014; grades, Genant 1993; bands, fracture lines and soft
-tissue against oedema, Chang 2019; benign against malignant, Laredo 1995. Penetrances are consensus values.
+tissue against oedema, Chang 2020; benign against malignant, Laredo 1995. Penetrances are consensus values.
 """
 
 from dataclasses import dataclass
