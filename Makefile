@@ -75,7 +75,7 @@ refresh: $(READY) ## Run the notebooks as they stand and store the outputs in th
 lab: $(READY) ## Open the notebooks in JupyterLab (LAB="--no-browser --port 8899" passes options on)
 	$(PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
-bench: $(READY) ## Measure speed against what a user would write (results/studies/bench.csv)
+bench: $(READY) ## Measure speed of the statistics and of the virtual patients (results/studies/bench*.csv)
 	$(PYTHON) -m vcfkit.bench
 
 lint: $(READY) ## Check style and formatting (ruff)

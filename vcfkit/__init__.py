@@ -25,7 +25,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.figures``        one function per kind of figure
 ``vcfkit.results``        the results folder: predictions, tables, figures, provenance
 ``vcfkit.run``            runs notebooks with papermill
-``vcfkit.bench``          speed against what a user would write; ``vcfkit.studies`` coverage of intervals
+``vcfkit.bench``          speed against what a user would write; ``vcfkit.studies`` coverage of intervals, effect sweep
 ========================  =====================================================================
 
 A module imports only what stands before it (the last three are fronts), so that the arrows run one way.

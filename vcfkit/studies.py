@@ -1,21 +1,34 @@
-"""Simulations behind statements that no single run can make.
+"""Studies behind statements that no single run can make.
 
-python -m vcfkit.studies          # writes results/studies/coverage.csv, a few minutes on one core
+python -m vcfkit.studies coverage   # results/studies/coverage.csv: intervals of the AUC; a few minutes on one core
+python -m vcfkit.studies sweep      # results/studies/effect_sweep.*: AUC by size of the effect; a quarter of an hour
 """
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import ndtri
 from sklearn.linear_model import RidgeClassifier
 
-from vcfkit import cohort
+from vcfkit import cohort, metrics, phantom
 from vcfkit.metrics.delong import delong_ci
 from vcfkit.metrics.resampling import PairwiseAuc, intervals, resampled_sums, weighted_auc
+from vcfkit.phantom import ct
+from vcfkit.phantom.anatomy import LEVELS
+from vcfkit.training import fabric, fit, predict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FOLDER = Path(__file__).parents[1] / "results" / "studies"
 METHODS = ("percentile", "bca", "delong")
@@ -202,16 +215,6 @@ def verdict(share: float, error: float) -> str:
     return f"{words}, by less than two Monte-Carlo errors" if close else words
 
 
-def main() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    table = coverage()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    table.to_csv(FOLDER / "coverage.csv", index=False)
-    sys.stdout.write(table.to_string(index=False) + "\n")
-
-
 def _intervals_of_one_cohort(
     n: int, n_positive: int, auc: float, *, n_resamples: int, level: float, rng: np.random.Generator
 ) -> list[tuple[float, float]]:
@@ -230,6 +233,355 @@ def _intervals_of_one_cohort(
     ]
     analytic = delong_ci(positive, score, level=level)
     return [*((part["low"], part["high"]) for part in found), (analytic.low, analytic.high)]
+
+
+# How well a small network reads the label off the pictures, by size of the effect
+
+EFFECTS = (0.0, 0.5, 1.0, 1.5)
+TEST_SEED = 100  # cohorts from this seed on are tested on, those from 0 on trained on: no virtual patient is in both
+RATE = 1e-3  # AdamW, falling to 0 in equal steps; batches of 32
+CLINICAL = ("age", "sex", "level", "t_score")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question of a paper and the fixed recipe with which it is asked at every effect.
+
+    Attributes
+    ----------
+    rows : callable
+        ``(seed, effect)`` → frame of one virtual cohort: ``label``, ``image``, ``patient_id``, `CLINICAL`.
+    pictures : callable
+        ``(frame, size)`` → uint8 tensor (n, size, size).
+    classes : tuple of str
+        Of two, the second is the positive one.
+    n_train, n_test : int
+        Rows, the same number of each class.
+    """
+
+    stem: str
+    classes: tuple[str, ...]
+    rows: Callable[[int, float], pd.DataFrame]
+    pictures: Callable[[pd.DataFrame, int], torch.Tensor]
+    size: int
+    n_train: int
+    n_test: int
+    epochs: int = 12
+
+
+class SmallNetwork(torch.nn.Sequential):
+    """Five convolutions of 3 × 3, halved after each but the last, and the mean over the picture; (B, H, W) uint8."""
+
+    WIDTHS = (16, 32, 64, 96, 128)
+
+    def __init__(self, n_classes: int):
+        layers: list[torch.nn.Module] = []
+        for before, width in pairwise((1, *self.WIDTHS)):
+            layers += [
+                torch.nn.Conv2d(before, width, 3, padding=1, bias=False),
+                torch.nn.BatchNorm2d(width),
+                torch.nn.ReLU(),
+                torch.nn.MaxPool2d(2),
+            ]
+        pooled = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(self.WIDTHS[-1], n_classes)]
+        super().__init__(*layers[:-1], *pooled)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward((images[:, None].float() - 128) / 64)
+
+
+def effect_sweep(
+    path: Path, *, tasks: tuple[Task, ...] | None = None, effects: tuple[float, ...] = EFFECTS
+) -> pd.DataFrame:
+    """Test AUC of one small network per task and effect; every finished pair is written to ``path`` at once.
+
+    A pair that stands in ``path`` under the same recipe is not run again, so that an interrupted sweep goes on where it
+    stopped.
+
+    Returns
+    -------
+    DataFrame
+        One row per task, effect and class (two classes: the positive one; more: each against the rest, and their
+        ``mean``): task, effect, class, auc, low, high (95 %, virtual patients resampled), clinical_auc (logistic
+        regression on age, sex, level and T-score, the same rows, no picture), n_train, n_test, n_positive,
+        patients_test, size, epochs, training_accuracy, seconds (CPU), scale.
+    """
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    for task in tasks or TASKS:
+        for effect in effects:
+            if not _done(table, task, effect):
+                if not table.empty:  # what another recipe gave
+                    table = table[(table["task"] != task.stem) | (table["effect"] != effect)]
+                table = pd.concat([table, measure_effect(task, effect)], ignore_index=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                table.to_csv(path, index=False)
+    return table
+
+
+def measure_effect(task: Task, effect: float, *, first_seed: int = 0) -> pd.DataFrame:
+    """Draw, render, train and test one task at one effect: its rows of `effect_sweep`.
+
+    Another ``first_seed`` (10 or more apart) repeats the measurement with other virtual patients.
+    """
+    start = time.process_time()
+    training = balanced(task, effect, task.n_train, first_seed=first_seed)
+    testing = balanced(task, effect, task.n_test, first_seed=first_seed + TEST_SEED)
+    target = torch.tensor([task.classes.index(label) for label in training["label"]])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = SmallNetwork(len(task.classes))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+
+    def cool(epoch: int, _row: dict[str, float]) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * (1 - epoch / task.epochs)
+
+    history = fit(
+        network,
+        task.pictures(training, task.size),
+        target,
+        optimizer=optimizer,
+        launcher=fabric(device="cpu", precision="32-true"),
+        epochs=task.epochs,
+        batch_size=32,
+        on_epoch=cool,
+    )
+    rows = _aucs(task, testing, predict(network, task.pictures(testing, task.size)))
+    rows["clinical_auc"] = _aucs(task, testing, _clinical(training, testing, task.classes))["auc"]
+    facts = {
+        "n_train": len(training),
+        "n_test": len(testing),
+        "patients_test": testing["patient_id"].nunique(),
+        **_recipe(task),
+        "training_accuracy": round(history["training_accuracy"].iloc[-1], 3),
+        "seconds": round(time.process_time() - start, 1),
+        "scale": "reduced",
+    }
+    rows.insert(0, "task", task.stem)
+    rows.insert(1, "effect", effect)
+    return rows.assign(**facts)
+
+
+def balanced(task: Task, effect: float, n: int, *, first_seed: int) -> pd.DataFrame:
+    """``n`` rows, the same number of each class, from as many virtual cohorts as it takes; seeds rise by one.
+
+    ``patient_id`` gets the cohort's seed in front: the same name under another seed is somebody else.
+    """
+    wanted, parts = n // len(task.classes), []
+    for seed in range(first_seed, first_seed + TEST_SEED):
+        rows = task.rows(seed, effect).sample(frac=1, random_state=seed)
+        parts.append(rows.assign(patient_id=f"{seed}/" + rows["patient_id"]))
+        found = pd.concat(parts, ignore_index=True)
+        if (found["label"].value_counts().reindex(task.classes, fill_value=0) >= wanted).all():
+            found = found[found["label"].isin(task.classes)]
+            # In the order of the cohorts: a virtual patient's pictures share what is made once.
+            return found.groupby("label").head(wanted).sort_values(["patient_id", "image"], ignore_index=True)
+    raise ValueError(f"{task.stem}: {wanted} rows of each of {task.classes} are not in {TEST_SEED} virtual cohorts")
+
+
+def draw_sweep(table: pd.DataFrame) -> Figure:
+    """One panel per task: AUC by effect with 95 % intervals; short bars: age, sex, level and T-score alone."""
+    import matplotlib.pyplot as plt
+
+    from vcfkit import figures
+
+    stems = sorted(table["task"].unique())
+    with figures.style():
+        size = (2.3 * len(stems), 2.9)
+        figure, axes = plt.subplots(1, len(stems), figsize=size, sharex=True, sharey=True, squeeze=False)
+        for ax, stem in zip(axes[0], stems, strict=True):
+            shown = table[(table["task"] == stem) & (table["class"] != "mean")]
+            groups = shown.groupby("class", sort=False)
+            for k, ((name, rows), (colour, line, marker)) in enumerate(zip(groups, figures.CYCLE, strict=False)):
+                rows = rows.sort_values("effect")
+                at = rows["effect"] + 0.04 * (k - (len(groups) - 1) / 2)
+                bars = np.maximum([rows["auc"] - rows["low"], rows["high"] - rows["auc"]], 0)
+                ax.errorbar(at, rows["auc"], bars, color=colour, ls=line, marker=marker, ms=3.5, lw=1.2, label=name)
+                ax.plot(at, rows["clinical_auc"], color=colour, ls="none", marker="_", ms=8, mew=1.5)
+            ax.axhline(0.5, color="0.6", lw=0.8, zorder=0)
+            first = shown.iloc[0]
+            ax.set_title(f"{stem[:2]}: {first.n_train} trained, {first.n_test} tested")
+            ax.set(xlabel="Effect", xticks=sorted(table["effect"].unique()), ylim=(0.35, 1.02))
+            ax.plot([], [], color="0.4", ls="none", marker="_", ms=8, mew=1.5, label="no picture")
+            ax.legend(frameon=False, loc="upper left", handlelength=1.6)
+        axes[0, 0].set_ylabel("Test AUC (reduced sweep)")
+    return figure
+
+
+def _aucs(task: Task, testing: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    if len(task.classes) == 2:
+        positive = (testing["label"] == task.classes[1]).to_numpy()
+        found = metrics.bootstrap_ci(
+            positive.astype(int), probabilities[:, 1], metrics=("auc",), groups=testing["patient_id"]
+        )
+        found = found.assign(**{"class": task.classes[1], "n_positive": positive.sum()})
+    else:
+        found = metrics.one_vs_rest(testing["label"], probabilities, classes=task.classes, groups=testing["patient_id"])
+        found = found[found["metric"] == "auc"]
+    found = found.rename(columns={"estimate": "auc"}).reset_index(drop=True)
+    return found[["class", "auc", "low", "high", "n_positive"]]
+
+
+def _clinical(training: pd.DataFrame, testing: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
+    """Probabilities (n, n_classes) by logistic regression on what a request form says."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def numbers(rows: pd.DataFrame) -> pd.DataFrame:
+        table = rows[[name for name in CLINICAL if name in rows]].copy()
+        table["sex"] = table["sex"] == "M"
+        table["level"] = table["level"].map({level: k for k, level in enumerate(LEVELS)}).fillna(-1)  # films have none
+        return table.astype(float)
+
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers(training), training["label"])
+    order = [list(model.classes_).index(name) for name in classes]
+    return model.predict_proba(numbers(testing))[:, order]
+
+
+def _recipe(task: Task) -> dict[str, int]:
+    return {"size": task.size, "epochs": task.epochs}
+
+
+def _done(table: pd.DataFrame, task: Task, effect: float) -> bool:
+    if table.empty:
+        return False
+    wanted = {"task": task.stem, "effect": effect, **_recipe(task), **_sizes(task)}
+    return (table[list(wanted)] == pd.Series(wanted)).all(axis=1).any()
+
+
+def _sizes(task: Task) -> dict[str, int]:
+    k = len(task.classes)
+    return {"n_train": task.n_train // k * k, "n_test": task.n_test // k * k}
+
+
+# The tasks, of a size that leaves the whole sweep a quarter of an hour on one core. Training and testing share their
+# hospitals, so that the sweep shows the effect and not a change of scanner.
+
+
+def _drawn(stem: str, *cohorts: str) -> Callable[[int, float], pd.DataFrame]:
+    def rows(seed: int, effect: float) -> pd.DataFrame:
+        samples = phantom.draw(stem, seed=seed, effect=effect)
+        return samples[samples["cohort"].isin(cohorts)]
+
+    return rows
+
+
+def _fractured_boxes(seed: int, effect: float) -> pd.DataFrame:
+    """Paper 03: fractured vertebrae without another disease on the slice of each virtual patient nearest the middle."""
+    settings = {"seed": seed, "effect": effect, "fractions": {"training": 0.4, "testing": 0.02, "Xuanwu": 0.1}}
+    slices = phantom.draw("03_ct_vertebra_diseases", **settings)
+    slices = slices[slices["cohort"] == "training"]
+    slices = slices.iloc[slices["offset_mm"].abs().argsort(kind="stable")].drop_duplicates("patient_id")
+    boxes = phantom.cohorts.boxes("03_ct_vertebra_diseases", **settings)
+    boxes = boxes.merge(slices[["sample_id", "age", "sex", "t_score"]], on="sample_id")
+    boxes = boxes[(boxes["OVCF"] + boxes["OF"] == 1) & (boxes[["SN", "KD", "PS"]].sum(axis=1) == 0)]
+    return boxes.assign(label=np.where(boxes["OVCF"] == 1, "OVCF", "OF"))
+
+
+def _around_boxes(boxes: pd.DataFrame, size: int) -> torch.Tensor:
+    """Windows of the 256-pixel slice about the middle of each box, in the bone window."""
+    images = boxes["image"].drop_duplicates()
+    pictures, truth = phantom.ct.ct_slices(list(images), truth=True)
+    found = boxes[["image", "level"]].merge(truth.frame, on=["image", "level"], how="left", validate="1:1")
+    missing = found["slice"].isna()
+    if missing.any():
+        raise ValueError(f"{missing.sum()} annotated vertebrae are not on their slices: {found[missing].image.iloc[0]}")
+    half = size // 2
+    wide = torch.nn.functional.pad(_grey(pictures), (half, half, half, half))
+    row = ((found["ymin"] + found["ymax"]) // 2).astype(int)  # its own middle, once padded, starts the window
+    column = ((found["xmin"] + found["xmax"]) // 2).astype(int)
+    at = zip(found["slice"].astype(int), row, column, strict=True)
+    return torch.stack([wide[k, r : r + size, c : c + size] for k, r, c in at])
+
+
+def _largest_slices(samples: pd.DataFrame, size: int) -> torch.Tensor:
+    """Paper 05: the sagittal slice of each box on which the mask is largest, in the bone window."""
+    if size != ct.BOX:
+        raise ValueError(f"boxes have {ct.BOX} voxels to a side, size {size} was asked for")
+    found = []
+    for start in range(0, len(samples), 20):  # a box takes a megabyte
+        boxes = ct.ct_boxes(samples.iloc[start : start + 20])
+        pairs = zip(boxes.hu, boxes.masks["truth"], strict=True)
+        found += [hu[:, :, ct.largest_slice(mask)].flip(0) for hu, mask in pairs]
+    return _grey(torch.stack(found))
+
+
+def _grey(hu: torch.Tensor) -> torch.Tensor:
+    return (ct.bone_window(hu) * 255).round().to(torch.uint8)
+
+
+TASKS = (
+    Task(
+        stem="02_xray_acute_chronic_pathological",
+        classes=("acute", "chronic", "pathologic"),
+        rows=_drawn("02_xray_acute_chronic_pathological", "development"),
+        pictures=lambda rows, size: phantom.vertebra_crops(rows, size=size),
+        size=64,
+        n_train=900,
+        n_test=450,
+    ),
+    Task(
+        stem="05_ct_acute_chronic",
+        classes=("acute", "chronic"),
+        rows=_drawn("05_ct_acute_chronic", "training", "testing"),
+        pictures=_largest_slices,
+        size=64,
+        n_train=200,
+        n_test=160,
+    ),
+    Task(
+        stem="04_xray_ovf_astlof",
+        classes=("class_0", "class_1", "class_2"),
+        rows=_drawn("04_xray_ovf_astlof", "training", "internal_validation"),
+        pictures=lambda rows, size: phantom.vertebra_windows(rows, size=size, mm_per_pixel=1.0)[0],
+        size=64,
+        n_train=450,
+        n_test=300,
+    ),
+    Task(
+        stem="03_ct_vertebra_diseases",
+        classes=("OVCF", "OF"),
+        rows=_fractured_boxes,
+        pictures=_around_boxes,
+        size=48,
+        n_train=200,
+        n_test=160,
+    ),
+    Task(
+        stem="01_xray_fresh_vcf",
+        classes=("non-fresh", "fresh"),
+        rows=_drawn("01_xray_fresh_vcf", "training", "validation"),
+        pictures=lambda rows, size: phantom.whole_radiographs(rows, size=size),
+        size=96,
+        n_train=400,
+        n_test=300,
+    ),
+)
+
+
+STUDIES = ("coverage", "sweep")
+
+
+def main() -> None:
+    study = sys.argv[1] if len(sys.argv) > 1 else "coverage"
+    if study not in STUDIES or len(sys.argv) > 2:
+        sys.exit(f"python -m vcfkit.studies [{'|'.join(STUDIES)}]")
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if study == "coverage":
+        table = coverage()
+        table.to_csv(FOLDER / "coverage.csv", index=False)
+    else:
+        table = effect_sweep(FOLDER / "effect_sweep.csv")
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        figure = draw_sweep(table)
+        with mpl.rc_context({"svg.hashsalt": "effect_sweep"}):  # the same table gives the same files
+            figure.savefig(FOLDER / "effect_sweep.png", dpi=150, metadata={"Software": None})
+            figure.savefig(FOLDER / "effect_sweep.svg", metadata={"Date": None, "Creator": None})
+    sys.stdout.write(table.to_string(index=False) + "\n")
 
 
 if __name__ == "__main__":
