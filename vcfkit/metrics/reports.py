@@ -204,11 +204,9 @@ def carried_reports(
         if settings.get("groups") is not None:
             settings["groups"] = np.asarray(settings["groups"])[rows]
         report = binary_report(positive[rows], score[rows], threshold=cut, **settings)
-        undefined = pd.Series(report.attrs["undefined"]) / report.attrs["n_resamples"]
-        part = report.assign(undefined=undefined).reset_index()
+        part = _with_undefined_share(report)
         part.insert(0, "cohort", name)
         part.insert(1, "threshold", cut)
-        part.attrs = {}
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -274,9 +272,7 @@ def one_vs_rest(
     for name, found in values.items():
         found = {metric: found[metric] for metric in BINARY_METRICS if metric in found}
         part = intervals(found, n_resamples=n_resamples, level=level, method=method)
-        undefined = pd.Series(part.attrs["undefined"]) / n_resamples
-        part = part.assign(undefined=undefined).reset_index()
-        part.attrs = {}
+        part = _with_undefined_share(part)
         part.insert(0, "class", name)
         part.insert(2, "n_positive", int((y_true == name).sum()) if name in classes else len(y_true))
         parts.append(part)
@@ -355,3 +351,10 @@ def _known(metrics: Sequence[str]) -> list[str]:
     if unknown or not names:
         raise ValueError(f"metrics: unknown metric {', '.join(unknown)}; known: {', '.join(BINARY_METRICS)}")
     return names
+
+
+def _with_undefined_share(report: pd.DataFrame) -> pd.DataFrame:
+    """A report whose index has become a column, with the share of resamples in which each metric is undefined."""
+    part = report.assign(undefined=pd.Series(report.attrs["undefined"]) / report.attrs["n_resamples"]).reset_index()
+    part.attrs = {}
+    return part

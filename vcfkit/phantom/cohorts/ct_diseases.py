@@ -35,7 +35,7 @@ import pandas as pd
 from ..anatomy import LEVELS, TABLE, generator
 from ..disease import DISEASES, VISIBLE
 from .matching import interleave, match_moments, steps_to_total, subset_with_sum, truncated_normal
-from .patient import FRACTURE_LEVELS, Cohort, Printed, VirtualPatient, by_level, reference, row
+from .patient import FRACTURE_LEVELS, Cohort, Printed, VirtualPatient, by_level, first_numbers, reference, row
 
 STEM = "03_ct_vertebra_diseases"
 CLASSES = (*DISEASES, "normal")
@@ -122,11 +122,9 @@ class _Lesion:
 @functools.lru_cache(maxsize=8)
 def cohorts(seed: int, effect: float) -> tuple:
     """All cohorts at the scale of the paper."""
-    found, first = [], {}
-    for quota in SPEC:
+    found = []
+    for quota, start in zip(SPEC, first_numbers(SPEC), strict=True):
         rng = generator(seed, STEM, quota.cohort, "cohort")
-        start = first.get(quota.prefix, 1)
-        first[quota.prefix] = start + quota.patients
         found.append(Cohort(quota.cohort, quota.cohort, _patients_of(quota, rng, start, seed, effect)))
     return tuple(found)
 

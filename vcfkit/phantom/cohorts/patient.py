@@ -57,6 +57,15 @@ class Cohort:
     patients: tuple
 
 
+def first_numbers(quotas) -> list[int]:
+    """Number of each cohort's first virtual patient: cohorts whose ids share a prefix are numbered on."""
+    found, taken = [], {}
+    for quota in quotas:
+        found.append(taken.get(quota.prefix, 0) + 1)
+        taken[quota.prefix] = taken.get(quota.prefix, 0) + quota.patients
+    return found
+
+
 @dataclass(frozen=True)
 class Printed:
     """One number of a paper, as it is printed."""

@@ -41,7 +41,7 @@ from .matching import (
     spread,
     truncated_normal,
 )
-from .patient import Cohort, Printed, VirtualPatient, by_level, row
+from .patient import Cohort, Printed, VirtualPatient, by_level, first_numbers, row
 
 STEM = "04_xray_ovf_astlof"
 CLASSES = ("class_0", "class_1", "class_2")
@@ -208,16 +208,14 @@ def cohorts(seed: int, effect: float) -> tuple:
     rngs = [generator(seed, STEM, quota.cohort, "cohort") for quota in SPEC]
     people = [_sizes_and_sexes(quota, rng) for quota, rng in zip(SPEC, rngs, strict=True)]
     several = _ages_of_several(people, generator(seed, STEM, "several", "cohort"))
-    found, first = [], {}
-    for quota, rng, (sizes, men), ages, treatments in zip(SPEC, rngs, people, several, _treatments(), strict=True):
+    found, parts = [], (SPEC, rngs, people, several, _treatments(), first_numbers(SPEC))
+    for quota, rng, (sizes, men), ages, treatments, start in zip(*parts, strict=True):
         ages = _ages(quota, sizes, ages, rng)
         t_scores = _t_scores(quota, sizes, rng)
         pool = levels.quota({"thoracic": quota.thoracic, "lumbar": quota.vertebrae - quota.thoracic})
         order = rng.permutation(quota.patients)  # sizes stand in order: no rank but by chance
         dealt = levels.group(pool, list(sizes), rng)
         vertebrae = _vertebrae(quota, dealt, men, ages, t_scores, treatments, rng)
-        start = first.get(quota.prefix, 1)
-        first[quota.prefix] = start + quota.patients
         patients = []
         for number, k in enumerate(order, start=start):
             own = {level: vertebrae[k, level] for level in by_level(dealt[k])}

@@ -29,7 +29,17 @@ from .matching import (
     spread,
     truncated_normal,
 )
-from .patient import FRACTURE_LEVELS, Cohort, Printed, VirtualPatient, by_level, draw_t_score, region, row
+from .patient import (
+    FRACTURE_LEVELS,
+    Cohort,
+    Printed,
+    VirtualPatient,
+    by_level,
+    draw_t_score,
+    first_numbers,
+    region,
+    row,
+)
 
 STEM = "01_xray_fresh_vcf"
 CLASSES = ("fresh", "non-fresh")
@@ -112,11 +122,9 @@ SPEC = (
 @functools.lru_cache(maxsize=16)
 def cohorts(seed: int, effect: float) -> tuple:
     """All cohorts at the scale of the paper."""
-    found, first = [], {}
-    for quota in SPEC:
+    found = []
+    for quota, start in zip(SPEC, first_numbers(SPEC), strict=True):
         rng = generator(seed, STEM, quota.cohort, "cohort")
-        start = first.get(quota.prefix, 1)
-        first[quota.prefix] = start + quota.patients
         found.append(Cohort(quota.cohort, quota.cohort, _patients_of(quota, rng, start, seed, effect)))
     return tuple(found)
 
