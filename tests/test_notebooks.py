@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import nbformat
+import notebook_runs
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,19 +34,11 @@ SMALLEST = {
 
 
 def run(folder, *arguments, **settings):
-    """``python -m vcfkit.run notebook`` into ``folder``; returns its results folder and the finished process."""
-    command = [sys.executable, "-m", "vcfkit.run", "notebook", STEM, "--results", str(folder), *map(str, arguments)]
-    for name, value in (SMALLEST | settings).items():
-        command += ["--set", f"{name}={value}"]
-    done = subprocess.run(command, cwd=params.ROOT, capture_output=True, text=True, check=False)
-    return folder / "reduced" / STEM, done
+    return notebook_runs.run(STEM, folder, *arguments, **(SMALLEST | settings))
 
 
 def finished(folder, *arguments, **settings):
-    """As `run`, for a run that has to finish; returns its results folder."""
-    place, done = run(folder, *arguments, **settings)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return place
+    return notebook_runs.finished(STEM, folder, *arguments, **(SMALLEST | settings))
 
 
 @pytest.fixture(scope="module")

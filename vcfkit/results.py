@@ -30,7 +30,19 @@ if TYPE_CHECKING:
 # Libraries that can move a number; provenance lists their versions.
 _VERSIONED = [
     *("vcfkit", "torch", "torchvision", "lightning-fabric", "numpy", "scipy", "pandas", "scikit-learn"),
-    *("scikit-image", "SimpleITK", "pydicom", "pyradiomics", "statsmodels", "tableone", "grad-cam", "matplotlib"),
+    *(
+        "scikit-image",
+        "lightgbm",
+        "xgboost-cpu",
+        "shap",
+        "SimpleITK",
+        "pydicom",
+        "pyradiomics",
+        "statsmodels",
+        "tableone",
+        "grad-cam",
+        "matplotlib",
+    ),
     *("seaborn", "papermill"),
 ]
 
