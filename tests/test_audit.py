@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vcfkit import audit
-from vcfkit.audit import Range, printed
+from vcfkit.audit import Range, primitives, printed
 
 # ---------------------------------------------------------------------------------------------- printed numbers
 
@@ -131,7 +131,7 @@ def test_paper_04_accuracies_of_75_vertebrae_are_impossible():
 
 
 def _figures(tp, fn, fp, tn):
-    pairs = {name: figure(tp, fn, fp, tn) for name, figure in audit._FIGURES.items()}
+    pairs = {name: figure(tp, fn, fp, tn) for name, figure in primitives._FIGURES.items()}
     return {name: f"{100 * a / b:.2f}%" if name != "f1" else f"{a / b:.2f}" for name, (a, b) in pairs.items() if b}
 
 

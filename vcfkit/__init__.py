@@ -20,7 +20,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.decision``       net benefit and decision curves, nomogram, corrected calibration
 ``vcfkit.readers``        reader study: operating points, multi-reader multi-case test, virtual readers
 ``vcfkit.explain``        Grad-CAM and its localisation score
-``vcfkit.audit``          what printed numbers imply
+``vcfkit.audit``          what printed numbers imply; the checks of each paper
 ``vcfkit.tables``         paper-shaped tables; published beside reproduced
 ``vcfkit.figures``        one function per kind of figure
 ``vcfkit.results``        the results folder: predictions, tables, figures, provenance

@@ -241,3 +241,9 @@ def published(stem: str) -> pd.DataFrame:
         seen.add(row["id"])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def published_text(stem: str) -> dict[str, dict[str, str]]:
+    """The items of `published` as they are written, by id: ``"13.50"`` keeps its last digit, which a float loses."""
+    path = ROOT / "params" / "published" / f"{stem}.yaml"
+    return {item["id"]: item for item in yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)}
