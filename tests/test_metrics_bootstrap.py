@@ -251,3 +251,40 @@ def test_gpu_counts_exactly_as_the_cpu(tied, three_class):
         metrics.multiclass_auc(*three_class, classes=CLASSES, device=device, **SETTINGS) for device in ("cpu", "cuda")
     )
     pd.testing.assert_frame_equal(gpu, cpu, rtol=0, atol=1e-15)
+
+
+def test_difference_of_macro_aucs_is_that_of_a_plain_loop_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    classes, n = ["a", "b", "c"], 90
+    y = rng.choice(classes, n, p=[0.5, 0.35, 0.15])
+    patients = rng.integers(0, 60, n)
+    truth = y[:, None] == np.array(classes)
+    one, two = (rng.dirichlet([1, 1, 1], n) + weight * truth for weight in (0.8, 0.4))
+    found = metrics.multiclass_difference(y, one, two, classes=classes, n_resamples=200, seed=3, groups=patients)
+
+    def aucs(scores, rows):
+        each = [sk.roc_auc_score(truth[rows, k], scores[rows, k]) for k in range(3)]
+        return np.array([*each, np.mean(each)])
+
+    units = pd.factorize(patients, sort=True)[0]
+    rng, differences = np.random.default_rng(3), []
+    for _ in range(200):
+        drawn = rng.integers(0, units.max() + 1, units.max() + 1)
+        rows = np.concatenate([np.flatnonzero(units == unit) for unit in drawn])
+        differences.append(aucs(one, rows) - aucs(two, rows))
+    differences = np.array(differences)
+    assert found.index.tolist() == [*classes, "macro"]
+    assert found["difference"].to_numpy() == pytest.approx(aucs(one, slice(None)) - aucs(two, slice(None)), abs=1e-12)
+    assert found["low"].to_numpy() == pytest.approx(np.quantile(differences, 0.025, axis=0), abs=1e-12)
+    assert found["high"].to_numpy() == pytest.approx(np.quantile(differences, 0.975, axis=0), abs=1e-12)
+    tail = (1 + (differences[:, 3] <= 0).sum()) / 201
+    other_tail = (1 + (differences[:, 3] >= 0).sum()) / 201
+    assert found.loc["macro", "p_value"] == pytest.approx(min(1, 2 * tail, 2 * other_tail))
+
+
+def test_a_many_class_model_does_not_differ_from_itself():
+    rng = np.random.default_rng(1)
+    y, scores = rng.choice(["a", "b"], 40), rng.dirichlet([1, 1], 40)
+    found = metrics.multiclass_difference(y, scores, scores, classes=["a", "b"], n_resamples=100)
+    assert (found[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (found["p_value"] == 1).all()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from vcfkit import models
+from vcfkit import models, training
 
 
 def test_random_start_depends_on_the_seed_alone():
@@ -91,3 +91,86 @@ def test_a_block_has_a_convolved_shortcut_only_where_the_shape_changes():
     assert main[0] == "3×3 convolution, 128, stride 2"
     assert shortcut == ["1×1 convolution, 128, stride 2", "batch normalisation"]
     assert models.block_paths(network.network.layer2[1])[1] == []
+
+
+# --- ResNet-50 on a backbone that was trained before ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def donor():
+    torch.manual_seed(0)
+    network = torchvision.models.resnet50(weights=None)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # statistics that differ from a fresh network's
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return network.eval()
+
+
+def _as_radimagenet_stores_it(network):
+    """The authors' layout: ``self.backbone = Sequential(*list(resnet50.children())[:9])``, the last layer apart."""
+    module = torch.nn.Module()
+    module.backbone = torch.nn.Sequential(*list(network.children())[:9])
+    return module.state_dict()
+
+
+def test_radimagenets_keys_are_brought_to_torchvisions_names(donor, tmp_path):
+    stored = _as_radimagenet_stores_it(donor)
+    assert {"backbone.0.weight", "backbone.4.0.conv1.weight", "backbone.7.2.bn3.running_var"} <= stored.keys()
+    torch.save(stored, tmp_path / "ResNet50.pt")
+    start = models.radimagenet_resnet50(tmp_path / "ResNet50.pt")
+    expected = {key: tensor for key, tensor in donor.state_dict().items() if not key.startswith("fc.")}
+    assert start.state.keys() == expected.keys()
+    assert start.weights == ("RadImageNet ResNet-50", models.checksum(expected))
+
+
+def test_a_network_on_radimagenets_backbone_gives_the_features_of_the_backbone(donor, tmp_path):
+    torch.save(_as_radimagenet_stores_it(donor), tmp_path / "ResNet50.pt")
+    network = models.transfer_resnet50(3, models.radimagenet_resnet50(tmp_path / "ResNet50.pt"), seed=1)
+    images = torch.randint(0, 256, (4, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = training.embed(network, network.network.avgpool, images, batch_size=3)
+    grey = images.float()
+    grey = (grey - grey.mean((1, 2), keepdim=True)) / grey.std((1, 2), keepdim=True, correction=0)
+    with torch.inference_mode():
+        expected = torch.nn.Sequential(*list(donor.children())[:9])(grey[:, None].repeat(1, 3, 1, 1)).flatten(1)
+    assert found.shape == (4, 2048)
+    assert found == pytest.approx(expected.numpy(), abs=1e-4)
+    assert network(images).shape == (4, 3)
+
+
+def test_what_is_no_radimagenet_checkpoint_is_refused_with_what_was_found(donor, tmp_path):
+    path = tmp_path / "ResNet50.pt"
+    with pytest.raises(FileNotFoundError, match=r"no file ResNet50.pt"):
+        models.radimagenet_resnet50(path)
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="cannot be read"):
+        models.radimagenet_resnet50(path)
+    torch.save(donor.state_dict(), path)
+    with pytest.raises(ValueError, match=r"keys backbone.0 … backbone.7 required, found 'conv1.weight'"):
+        models.radimagenet_resnet50(path)
+    stored = _as_radimagenet_stores_it(donor)
+    torch.save({key: value for key, value in stored.items() if not key.startswith("backbone.7.")}, path)
+    with pytest.raises(ValueError, match=r"missing .*layer4.0.bn1"):
+        models.radimagenet_resnet50(path)
+    stored["backbone.0.weight"] = stored["backbone.0.weight"][:, :1]
+    torch.save(stored, path)
+    with pytest.raises(ValueError, match=r"conv1.weight of shape \(64, 3, 7, 7\) required, found \(64, 1, 7, 7\)"):
+        models.radimagenet_resnet50(path)
+
+
+def test_every_image_enters_at_mean_0_and_sd_1_and_a_flat_one_at_0():
+    class Seen(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+        def forward(self, x):
+            return x
+
+    images = torch.randint(0, 256, (3, 9, 9), dtype=torch.uint8)
+    images[2] = 7
+    out = models.ZScoredInput(Seen())(images)
+    assert out.shape == (3, 3, 9, 9)
+    assert out[:2].mean((1, 2, 3)).abs().max() < 1e-12
+    assert out[:2, 0].std((1, 2), correction=0).tolist() == pytest.approx([1, 1])
+    assert (out[2] == 0).all()

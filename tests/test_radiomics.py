@@ -414,3 +414,16 @@ def test_the_transformer_wants_the_columns_of_training(centres):
         fitted.transform(centres.assign(sex="X"))
     with pytest.raises(ValueError, match="X: a DataFrame"):
         fitted.transform(centres.to_numpy())
+
+
+def test_a_single_training_centre_is_the_reference_that_others_are_brought_to(centres):
+    columns = [*FEATURES, "site"]
+    train, other = (centres.loc[centres["site"] == site, columns] for site in ("A", "B"))
+    with pytest.raises(ValueError, match="only be the reference"):
+        ComBat("site", unseen="own_rows").fit(train)
+    fitted = ComBat("site", unseen="own_rows", reference="A", empirical_bayes=False).fit(train)
+    pd.testing.assert_frame_equal(fitted.transform(train), train[FEATURES])
+    moved = fitted.transform(other)
+    assert moved.mean().to_numpy() == pytest.approx(train[FEATURES].mean().to_numpy(), abs=1e-9)
+    # σ is the root of the mean square (n), the other centre's scale that of its own rows (n - 1), as in sva.
+    assert moved.std().to_numpy() == pytest.approx(train[FEATURES].std(ddof=0).to_numpy(), rel=1e-9)

@@ -134,3 +134,37 @@ def test_a_loss_that_is_not_finite_names_its_epoch(easy):
             epochs=2,
             batch_size=16,
         )
+
+
+def test_a_schedule_scales_the_rate_of_every_batch(easy):
+    """Plain gradient descent at a rate of 0 leaves the weights alone; cosine annealing starts at 1 and ends near 0."""
+    seen = []
+
+    def half_way(done):
+        seen.append(done)
+        return 0.0
+
+    network, _ = models.resnet18(2, weights="random")
+    before = models.checksum(dict(network.named_parameters()))
+    training.fit(
+        network,
+        *easy,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        launcher=training.fabric(device="cpu", precision="32-true"),
+        epochs=2,
+        batch_size=16,
+        schedule=half_way,
+    )
+    assert models.checksum(dict(network.named_parameters())) == before
+    batches = 2 * -(-len(easy[0]) // 16)
+    assert seen == pytest.approx([k / batches for k in range(batches)])
+    assert [training.cosine(done) for done in (0, 0.5, 1)] == pytest.approx([1, 0.5, 0])
+
+
+def test_embedded_features_are_what_the_last_layer_reads(easy):
+    network, _ = models.resnet18(2, weights="random")
+    features = training.embed(network, network.network.avgpool, easy[0], batch_size=7)
+    fc = network.network.fc
+    logits = features @ fc.weight.detach().double().numpy().T + fc.bias.detach().double().numpy()
+    with torch.inference_mode():
+        assert logits == pytest.approx(network(easy[0]).double().numpy(), abs=1e-4)

@@ -8,6 +8,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.params``         a profile's typed parameters; published values and where they stand
 ``vcfkit.checks``         arguments refused by name, at the door of every statistic
 ``vcfkit.estimates``      what an estimate and a test return
+``vcfkit.astlof``         score and class of an osteoporotic vertebral fracture (paper 04)
 ``vcfkit.phantom``        virtual patients: anatomy, signs, scanners, renderers, cohorts
 ``vcfkit.cohort``         samples frame: schema, inclusion flow, splits, baseline table
 ``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG/TIFF, LabelImg boxes

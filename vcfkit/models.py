@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import pickle
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -191,6 +193,132 @@ def _in_words(module: torch.nn.Module) -> str:
         return f"{len(module)} residual blocks"
     names = {"BatchNorm2d": "batch normalisation", "ReLU": "ReLU", "AdaptiveAvgPool2d": "average pooling"}
     return names.get(type(module).__name__, type(module).__name__)
+
+
+class Checkpoint(NamedTuple):
+    """Weights to start from, all but the last layer, under torchvision's names; and what to call them."""
+
+    state: dict[str, torch.Tensor]
+    weights: Weights
+
+
+class ZScoredInput(torch.nn.Module):
+    """Feeds a one-channel image to a colour network, every image at mean 0 and standard deviation 1.
+
+    Paper 04, Radiomics and DTL features extraction: "Each image underwent Z-score normalization". ``(B, H, W)`` or
+    ``(B, 1, H, W)`` of any grey scale → ``(B, 3, H, W)``; an image without contrast becomes 0.
+    """
+
+    def __init__(self, network: torch.nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        grey = images.to(next(self.network.parameters()).dtype).view(len(images), 1, *images.shape[-2:])
+        spread, mean = torch.std_mean(grey, dim=(1, 2, 3), keepdim=True, correction=0)
+        scaled = (grey - mean) / torch.where(spread > 0, spread, torch.ones_like(spread))
+        return self.network(scaled.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last))
+
+
+def transfer_resnet50(n_classes: int, start: Checkpoint | None = None, *, seed: int = 0) -> ZScoredInput:
+    """ResNet-50 with a fresh last layer on a backbone that was trained before (paper 04, Figure 6).
+
+    Parameters
+    ----------
+    start : Checkpoint, optional
+        `imagenet_resnet50`, `radimagenet_resnet50` or a stand-in (`vcfkit.stand_ins`); None begins at random.
+    seed : int
+        Of the fresh layer, and of the rest without ``start``.
+
+    Returns
+    -------
+    ZScoredInput
+        ``(B, H, W)`` → logits ``(B, n_classes)``. Its ``network.avgpool`` gives the 2,048 features.
+    """
+    with _initialising(seed):
+        network = torchvision.models.resnet50(weights=None)
+        network.fc = torch.nn.Linear(network.fc.in_features, n_classes)
+    network.float()
+    if start is not None:
+        _load_backbone(network, start.state, start.weights.name)
+    return ZScoredInput(network.to(memory_format=torch.channels_last))
+
+
+def imagenet_resnet50() -> Checkpoint:
+    """torchvision's ImageNet weights, version 1 (the one whose training the papers' time knew).
+
+    Raises
+    ------
+    OSError
+        They are neither cached nor to be downloaded.
+    """
+    enum = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
+    try:
+        state = enum.get_state_dict(progress=False, check_hash=True)
+    except OSError as error:
+        raise OSError(f"torchvision's {enum} not cached and not to be downloaded: {error}") from error
+    return Checkpoint(_without_last_layer(state), Weights(f"torchvision {enum}", checksum(state)))
+
+
+# RadImageNet's PyTorch file holds the children of torchvision's ResNet-50 by their number in a Sequential.
+_RADIMAGENET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+
+
+def radimagenet_resnet50(path: str | Path) -> Checkpoint:
+    """RadImageNet's ResNet-50 (Mei et al. 2022, Radiol Artif Intell 4:e210315) from its PyTorch checkpoint.
+
+    Its keys read ``backbone.0.weight``, ``backbone.4.0.conv1.weight``, …; they get torchvision's names here. The file
+    is the user's: its licence forbids passing it on.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file; a file that is no such checkpoint, with the keys that are missing or left over.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"RadImageNet checkpoint required, no file {path.name}: ask its authors for ResNet50.pt"
+        )
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path.name}: a PyTorch state dict required, found a file that cannot be read") from error
+    if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
+        raise ValueError(f"{path.name}: a state dict of tensors required, found {type(stored).__name__}")
+    state = {}
+    for key, tensor in stored.items():
+        prefix, _, rest = key.removeprefix("module.").partition(".")
+        number, _, inner = rest.partition(".")
+        if prefix != "backbone" or number not in _RADIMAGENET:
+            raise ValueError(
+                f"{path.name}: keys backbone.0 … backbone.7 required, found {key!r}: not RadImageNet's ResNet-50"
+            )
+        state[f"{_RADIMAGENET[number]}.{inner}"] = tensor
+    weights = Weights("RadImageNet ResNet-50", checksum(state))
+    _load_backbone(torchvision.models.resnet50(weights=None), state, path.name)  # refuses here what does not fit
+    return Checkpoint(state, weights)
+
+
+def _load_backbone(network: torch.nn.Module, state: dict[str, torch.Tensor], name: str) -> None:
+    """Fill all but the last layer; ValueError where keys or shapes do not fit."""
+    own = _without_last_layer(network.state_dict())
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    # Checkpoints older than this counter lack it; it is not used in evaluation.
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or extra:
+        raise ValueError(
+            f"{name}: not a ResNet-50; missing {missing[:3] or 'nothing'}, unknown {extra[:3] or 'nothing'}"
+        )
+    wrong = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
+    if wrong:
+        key = min(wrong)
+        raise ValueError(f"{name}: {key} of shape {tuple(own[key].shape)} required, found {tuple(state[key].shape)}")
+    network.load_state_dict(state, strict=False)
+
+
+def _without_last_layer(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: tensor for key, tensor in state.items() if not key.startswith("fc.")}
 
 
 def pick_device(device: str) -> str:

@@ -278,6 +278,9 @@ class ComBat(TransformerMixin, BaseEstimator):
         in the call, against the training's α, β, σ and without any label. The result of a row then depends on the
         rows beside it, and a difference in case mix between centres is removed as if it were the scanner's.
 
+    Training rows of a single centre (paper 04) say nothing about differences between centres. They can be fitted with
+    that centre as ``reference``: its rows stay as they are, and ``unseen`` decides about the others.
+
     Attributes
     ----------
     batches_ : the centres seen in training
@@ -413,8 +416,11 @@ def _fit_combat(
     batches = list(pd.unique(batch))
     members = np.stack([batch == name for name in batches], axis=1)  # (n_rows, n_batches)
     sizes = members.sum(axis=0)
-    if len(batches) < 2:
-        raise ValueError(f"batch: at least two batches required, found {', '.join(map(str, batches))}")
+    if len(batches) < 2 and reference is None:
+        raise ValueError(
+            f"batch: at least two batches required, found {', '.join(map(str, batches))}. A single training centre can "
+            "only be the reference that others are brought to: set reference to it."
+        )
     if not mean_only and (sizes < 2).any():
         lone = [str(name) for name, size in zip(batches, sizes, strict=True) if size < 2]
         raise ValueError(f"batch: {', '.join(lone)} of one row has no scale. Merge it, leave it out, or set mean_only.")

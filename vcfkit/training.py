@@ -5,6 +5,7 @@ Images are few and small enough to stay on the device as uint8 tensors; a batch 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -69,6 +70,7 @@ def fit(
     augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None,
     monitor: tuple[torch.Tensor, torch.Tensor] | None = None,
     seed: int = 0,
+    schedule: Callable[[float], float] | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> pd.DataFrame:
     """Train with cross-entropy for a fixed number of epochs; the weights of the last epoch stay.
@@ -88,6 +90,8 @@ def fit(
     seed : int
         Of the order of the batches and of the augmentation, from one CPU generator: device and monitor do not
         change them.
+    schedule : callable, optional
+        Share of the optimiser's learning rate at a share of all batches done, for instance `cosine`; None keeps it.
     on_epoch : callable, optional
         Gets the epoch and its row, for progress.
 
@@ -110,6 +114,8 @@ def fit(
     model, optimizer = launcher.setup(network, optimizer)
     images, targets = images.to(launcher.device), targets.to(launcher.device)
     precise = next(network.parameters()).dtype
+    rates = [group["lr"] for group in optimizer.param_groups]
+    done, all_batches = 0, epochs * len(_batches(torch.arange(len(images)), batch_size))
     history = []
     for epoch in range(1, epochs + 1):
         model.train()
@@ -118,6 +124,10 @@ def fit(
         for batch in _batches(order, batch_size):
             batch = batch.to(launcher.device)
             x, y = images[batch], targets[batch]
+            if schedule is not None:
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * schedule(done / all_batches)
+            done += 1
             if augment is not None:
                 x = augment(x, generator)
             # Fabric casts what a model returns to torch's default type; float64 would end here.
@@ -142,6 +152,30 @@ def fit(
         if on_epoch is not None:
             on_epoch(epoch, row)
     return pd.DataFrame(history)
+
+
+def cosine(done: float) -> float:
+    """Cosine annealing to 0 (Loshchilov & Hutter 2017, without restarts), as a ``schedule`` of `fit`."""
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def embed(
+    network: torch.nn.Module, layer: torch.nn.Module, images: torch.Tensor, *, batch_size: int = 64
+) -> np.ndarray:
+    """What leaves an inner layer, flattened: shape (n, width), float64. The network is left in evaluation mode.
+
+    Parameters
+    ----------
+    layer : Module
+        Part of ``network``; papers 04 and 05 take the average pool, ``network.network.avgpool``.
+    """
+    parts = []
+    hook = layer.register_forward_hook(lambda module, _, output: parts.append(output.flatten(1).double().cpu()))
+    try:
+        _logits(network, images, next(network.parameters()).device, batch_size)
+    finally:
+        hook.remove()
+    return torch.cat(parts).numpy()
 
 
 def predict(network: torch.nn.Module, images: torch.Tensor, *, batch_size: int = 64) -> np.ndarray:

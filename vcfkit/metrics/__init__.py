@@ -32,6 +32,7 @@ from vcfkit.metrics.reports import (
     carried_reports,
     confusion,
     multiclass_auc,
+    multiclass_difference,
     one_vs_rest,
 )
 from vcfkit.metrics.resampling import bootstrap_counts, decision_metrics, weighted_auc
@@ -61,6 +62,7 @@ __all__ = [
     "holm",
     "mcnemar",
     "multiclass_auc",
+    "multiclass_difference",
     "one_vs_rest",
     "partial_auc",
     "pr_curve",

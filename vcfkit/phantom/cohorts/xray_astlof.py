@@ -30,6 +30,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vcfkit.astlof import CLASSES, class_of, t_part
+
 from ..anatomy import LEVELS, generator
 from . import levels
 from .matching import (
@@ -44,7 +46,6 @@ from .matching import (
 from .patient import Cohort, Printed, VirtualPatient, by_level, first_numbers, row
 
 STEM = "04_xray_ovf_astlof"
-CLASSES = ("class_0", "class_1", "class_2")
 TREATMENTS = ("conservative", "PVA", "open surgery")  # PVA: percutaneous vertebral augmentation
 EXTRAS = (
     "t_score",
@@ -83,24 +84,6 @@ class Astlof:
     @property
     def label(self) -> str:
         return class_of(self.score)
-
-
-def class_of(score: int) -> str:
-    """Class of a total score (Table 1: 1-3, 4, 5-8 points).
-
-    Raises
-    ------
-    ValueError
-        Below 1 and above 8.
-    """
-    if not 1 <= score <= 8:
-        raise ValueError(f"an ASTLOF score lies within 1-8, got {score}")
-    return CLASSES[0 if score <= 3 else 1 if score == 4 else 2]
-
-
-def t_part(t_score: float) -> int:
-    """Points of the T-score."""
-    return 0 if t_score > -2.5 else 1 if t_score >= -3.5 else 2
 
 
 @dataclass(frozen=True)
