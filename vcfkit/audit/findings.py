@@ -210,11 +210,16 @@ class Paper:
         fail, verdict = options.pop("fail", "inconsistent"), "consistent"
         for other in rest:
             for a, b in zip(_parts(first), _parts(other), strict=True):
-                if a is None or b is None or primitives.printed(a).meets(primitives.printed(b)):
+                if a is None or b is None:
                     continue
-                cut = primitives.printed(a, truncation=True).meets(primitives.printed(b, truncation=True))
-                # Neighbouring values of equally many decimals are two values, not a rounding.
-                verdict = "rounding" if cut and _places(a) != _places(b) and verdict != fail else fail
+                # Of equally many decimals they are two values, however close; of fewer, one may round the other.
+                if _places(a) == _places(b):
+                    fits = rounded = primitives.printed(a).value == primitives.printed(b).value
+                else:
+                    fits = primitives.printed(a).meets(primitives.printed(b))
+                    rounded = primitives.printed(a, truncation=True).meets(primitives.printed(b, truncation=True))
+                if not fits:
+                    verdict = "rounding" if rounded and verdict != fail else fail
         self.add(
             id,
             stated,
@@ -530,6 +535,56 @@ class Paper:
         kinds = found["test"].str.startswith("paired" if paired else "independent")
         method = f"SE = width / 3.92 of {self[first]} and {self[second]}, z = difference / √(SE₁² + SE₂²)"
         self.p(id, stated, found[kinds], items=[first, second], method=method, **options)
+
+    def p_paired(
+        self, id: str, stated: str, first: str, second: str, *, likely: float = 0.5, items: Ref = (), **options
+    ) -> None:
+        """A printed p of two AUCs on the same cases: which correlation of the two estimates it needs.
+
+        The variance of the difference is SE₁² + SE₂² − 2r·SE₁·SE₂, SE = width / 3.92 of each interval. Inconsistent
+        where no r from −1 to 1 gives the printed p, or only one above 0.95, which two different models do not reach;
+        undecidable where "p below" needs an r above ``likely``.
+        """
+        a, b = self[first], self[second]
+        z = stats.norm.ppf(0.975)
+        text = self[stated].text or f"<{self[stated].high}"
+        errors = [primitives._standard_error([primitives.printed(one) for one in item.interval], z) for item in (a, b)]
+        gap = primitives._difference(*([primitives.printed(one) for one in item.interval] for item in (a, b)))
+        grid = [np.linspace(one.low, one.high, 9) for one in (gap, *errors)]
+        d, s1, s2 = np.meshgrid(*grid, indexing="ij")
+        below = text.startswith("<")
+        p = primitives.printed(text.removeprefix("<"))
+        limits = [p.value] if below else [p.low, p.high]
+
+        def correlation(limit):
+            return (s1**2 + s2**2 - (d / stats.norm.isf(limit / 2)) ** 2) / (2 * s1 * s2)
+
+        found = [correlation(limit) for limit in limits]
+        low, high = min(x.min() for x in found), max(x.max() for x in found)
+        at = 2 * stats.norm.sf(gap.value / np.hypot(errors[0].value, errors[1].value))
+        if low > 0.95 or (not below and high < -1):
+            verdict = "inconsistent"
+        elif below and low > likely:
+            verdict = "undecidable"
+        else:
+            verdict = "consistent"
+        opposite = 2 * stats.norm.sf(gap.low / (errors[0].high + errors[1].high))
+        if below:
+            recomputed = f"p = {_p(at)} at r = 0; below {limits[0]:g} " + (
+                "whatever r is" if low <= -1 else "for no r" if low > 1 else f"from r = {low:.2f} on"
+            )
+        else:
+            recomputed = f"p = {_p(at)} at r = 0, at most {_p(opposite)} at r = −1"
+        self.add(
+            id,
+            [stated, *_many(items), first, second],
+            stated=f"p {text}" if below else f"p = {text}",
+            recomputed=recomputed,
+            method=f"SE = width / 3.92: {errors[0].value:.4f} and {errors[1].value:.4f}; z = |{a.text} − {b.text}| / "
+            "√(SE₁² + SE₂² − 2·r·SE₁·SE₂), over all roundings",
+            verdict=verdict,
+            **options,
+        )
 
 
 def show(found: Range | float, decimals: int, *, percent: bool = False) -> str:
