@@ -12,8 +12,8 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.phantom``        virtual patients: anatomy, signs, scanners, renderers, cohorts
 ``vcfkit.cohort``         samples frame: schema, inclusion flow, splits, baseline table
 ``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG/TIFF, LabelImg boxes
-``vcfkit.radiomics``      ICC of repeated delineations, ComBat over centres
-``vcfkit.selection``      Spearman correlations of all features at once
+``vcfkit.radiomics``      extraction with pyradiomics, ICC of repeated delineations, ComBat over centres
+``vcfkit.selection``      feature selection on training rows, its stability; classifiers by grid search
 ``vcfkit.models``         networks, weights, device choice
 ``vcfkit.training``       one training loop; predict
 ``vcfkit.detection``      overlap of boxes, hits and misses, average precision

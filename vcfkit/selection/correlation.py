@@ -1,4 +1,4 @@
-"""Feature selection."""
+"""Spearman correlations of all features at once."""
 
 from __future__ import annotations
 
