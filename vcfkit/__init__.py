@@ -16,6 +16,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.selection``      feature selection on training rows, its stability; classifiers by grid search
 ``vcfkit.models``         networks, weights, device choice
 ``vcfkit.training``       one training loop; predict
+``vcfkit.pretraining``    task pretraining on other virtual patients, with extra labels
 ``vcfkit.detection``      overlap of boxes, hits and misses, average precision
 ``vcfkit.metrics``        reports, AUC, bootstrap and DeLong intervals, tests, calibration
 ``vcfkit.decision``       net benefit and decision curves, nomogram, corrected calibration
@@ -27,9 +28,10 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.results``        the results folder: predictions, tables, figures, provenance
 ``vcfkit.run``            runs notebooks with papermill
 ``vcfkit.bench``          speed against what a user would write; ``vcfkit.studies`` coverage of intervals, effect sweep
+``vcfkit.learnability``   whole radiographs learnt at the size of an hour on one core
 ========================  =====================================================================
 
-A module imports only what stands before it (the last three are fronts), so that the arrows run one way.
+A module imports only what stands before it (from ``results`` on: fronts), so that the arrows run one way.
 Importing the package imports none of them, so that a notebook pays only for what it uses.
 """
 

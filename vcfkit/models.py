@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import pickle
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 import torchvision
+from torchvision.models.resnet import Bottleneck, ResNet
 
 # Paper 02, Model training: "normalized with mean= [0.485,0.456,0.406] and std= [0.229,0.224,0.225]".
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -40,9 +42,12 @@ class GreyscaleInput(torch.nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def standardised(self, images: torch.Tensor) -> torch.Tensor:
         grey = images.to(self.mean.dtype).view(len(images), 1, *images.shape[-2:]) / 255
-        return self.network(((grey - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+        return ((grey - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(self.standardised(images))
 
 
 def resnet18(n_classes: int, *, weights: str = "auto", seed: int = 0) -> tuple[GreyscaleInput, Weights]:
@@ -85,6 +90,173 @@ def resnet18(n_classes: int, *, weights: str = "auto", seed: int = 0) -> tuple[G
             used = Weights(f"torchvision {enum}", checksum(state))
             network.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")}, strict=False)
     return GreyscaleInput(network.to(memory_format=torch.channels_last)), used
+
+
+class Architecture(NamedTuple):
+    """One torchvision network: how to make it, its ImageNet weights, and where its maps are.
+
+    ``shallow`` and ``deep`` name the modules, in order, up to the map of stride 16 and from there to that of stride 32,
+    the last before pooling, which Grad-CAM weighs.
+    """
+
+    builder: str
+    weights: str
+    shallow: tuple[str, ...]
+    deep: tuple[str, ...]
+
+
+def _efficientnet(size: str, parts: int) -> Architecture:
+    names = [f"features.{k}" for k in range(parts)]
+    weights = f"EfficientNet_V2_{size.upper()}_Weights"
+    return Architecture(f"efficientnet_v2_{size}", weights, tuple(names[:6]), tuple(names[6:]))
+
+
+_RESNET = (("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"), ("layer4",))
+# Paper 01, Model test and evaluation; its Table 2 calls ShuffleNet-v2 "Shufflenet-v1".
+ARCHITECTURES = {
+    "DRN": Architecture("resnet101", "ResNet101_Weights", *_RESNET),
+    "ResNet-50": Architecture("resnet50", "ResNet50_Weights", *_RESNET),
+    "ShuffleNet-v2": Architecture(
+        "shufflenet_v2_x1_0",
+        "ShuffleNet_V2_X1_0_Weights",
+        ("conv1", "maxpool", "stage2", "stage3"),
+        ("stage4", "conv5"),
+    ),
+    "EfficientNetV2-S": _efficientnet("s", 8),
+    "EfficientNetV2-M": _efficientnet("m", 9),
+    "EfficientNetV2-L": _efficientnet("l", 9),
+}
+HEADS = ("average", "log-sum-exp")
+CELL_CLASSES = ("none", "old", "fresh")
+# A cell is rarely fresh at the start, as in detectors (Lin 2017, RetinaNet); else a film's odds begin at their number.
+CELL_PRIOR = 0.01
+
+
+class LogSumExp(torch.nn.Module):
+    """A film's odds as the sum of those of its cells, so that one fresh vertebra is enough.
+
+    Every cell of the map of stride 16 (joined by that of stride 32, doubled) gets logits of `CELL_CLASSES` from 1 × 1
+    convolutions; the film's log-odds of "fresh" are the log-sum-exp over cells of theirs (multiple-instance pooling;
+    Pinheiro and Collobert 2015). The paper's networks average over the whole film first.
+    """
+
+    def __init__(self, trunk: torch.nn.Module, architecture: Architecture):
+        super().__init__()
+        self.trunk, self._shallow, self._deep = trunk, architecture.shallow, architecture.deep
+        channels = self._channels()
+        self.shallow_cells = torch.nn.Conv2d(channels[0], len(CELL_CLASSES), 1, bias=False)
+        self.deep_cells = torch.nn.Conv2d(channels[1], len(CELL_CLASSES), 1)
+        for layer in (self.shallow_cells, self.deep_cells):
+            torch.nn.init.normal_(layer.weight, std=0.01)
+        with torch.no_grad():
+            rare = math.log(CELL_PRIOR / (1 - 2 * CELL_PRIOR))
+            self.deep_cells.bias.copy_(torch.tensor([0.0, rare, rare]))
+
+    def _channels(self) -> tuple[int, int]:
+        training = self.trunk.training
+        self.trunk.eval()
+        with torch.no_grad():
+            shallow, deep = self.features(torch.zeros(1, 3, 64, 64, dtype=next(self.trunk.parameters()).dtype))
+        self.trunk.train(training)
+        return shallow.shape[1], deep.shape[1]
+
+    def features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        for name in self._shallow:
+            x = self.trunk.get_submodule(name)(x)
+        deep = x
+        for name in self._deep:
+            deep = self.trunk.get_submodule(name)(deep)
+        return x, deep
+
+    def cells(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, 3, H, W)`` → logits of `CELL_CLASSES`, ``(B, 3, H/16, W/16)`` rounded up; cell i lies at pixel 16 i."""
+        shallow, deep = self.features(x)
+        cells, deep = self.shallow_cells(shallow), self.deep_cells(deep)
+        b, c, h, w = deep.shape
+        # Doubled by repetition: its gradient is the same on every device, that of an interpolation is not.
+        doubled = deep[:, :, :, None, :, None].expand(b, c, h, 2, w, 2).reshape(b, c, 2 * h, 2 * w)
+        return cells + doubled[:, :, : cells.shape[2], : cells.shape[3]]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        cells = self.cells(x).flatten(2)
+        cells = cells.to(torch.promote_types(cells.dtype, torch.float32))  # bfloat16 would tie films
+        odds = cells[:, 2] - torch.logaddexp(cells[:, 0], cells[:, 1])
+        fresh = torch.logsumexp(odds, dim=1)
+        return torch.stack([torch.zeros_like(fresh), fresh], dim=1)
+
+
+def classifier(
+    architecture: str, n_classes: int = 2, *, head: str = "average", weights: str = "auto", seed: int = 0
+) -> tuple[GreyscaleInput, Weights]:
+    """One of `ARCHITECTURES` for one-channel uint8 images of any size.
+
+    Parameters
+    ----------
+    architecture : str
+        A key of `ARCHITECTURES`; "DRN" is paper 01's name for ResNet-101.
+    n_classes : int
+        Outputs; 2 for ``head="log-sum-exp"``, non-fresh and fresh.
+    head : {"average", "log-sum-exp"}
+        The paper's global average and fully connected layer (dropout as torchvision has it), or `LogSumExp`.
+    weights : {"auto", "imagenet", "random"}
+        As for `resnet18`. Task pretraining is put on top by `vcfkit.pretraining.start`.
+    seed : int
+        Of the random initialisation.
+
+    Returns
+    -------
+    network, weights
+        The module maps ``(B, H, W)`` to logits ``(B, n_classes)``.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture: one of {', '.join(ARCHITECTURES)} required, found {architecture!r}")
+    if head not in HEADS:
+        raise ValueError(f"head: one of {', '.join(HEADS)} required, found {head!r}")
+    if head == "log-sum-exp" and n_classes != 2:
+        raise ValueError(f"head log-sum-exp: two classes required, found {n_classes}")
+    if weights not in ("auto", "imagenet", "random"):
+        raise ValueError(f"weights: auto, imagenet or random required, found {weights!r}")
+    recipe = ARCHITECTURES[architecture]
+    with _initialising(seed):
+        network = getattr(torchvision.models, recipe.builder)(weights=None)
+        last = network.classifier if hasattr(network, "classifier") else network
+        name = "1" if hasattr(network, "classifier") else "fc"
+        setattr(last, name, torch.nn.Linear(getattr(last, name).in_features, n_classes))
+    network.float()
+    used = Weights("random initialisation", "random")
+    if weights != "random":
+        enum = getattr(torchvision.models, recipe.weights).IMAGENET1K_V1
+        try:
+            state = enum.get_state_dict(progress=False, check_hash=True)
+        except OSError as error:  # urllib's errors and a read-only cache are both OSError
+            if weights == "imagenet":
+                raise OSError(f"torchvision's {enum} not cached and not to be downloaded: {error}") from error
+            _log.warning("ImageNet weights are neither cached nor to be downloaded: starting from random weights.")
+        else:
+            used = Weights(f"torchvision {enum}", checksum(state))
+            last_layer = ("fc.", "classifier.1.")
+            network.load_state_dict({k: v for k, v in state.items() if not k.startswith(last_layer)}, strict=False)
+    if head == "log-sum-exp":
+        setattr(last, name, torch.nn.Identity())
+        with _initialising(seed + 1):
+            network = LogSumExp(network.double(), recipe).float()
+    return GreyscaleInput(network.to(memory_format=torch.channels_last)), used
+
+
+def small_residual(*, seed: int = 0) -> GreyscaleInput:
+    """A ResNet-101 with one block a stage and the log-sum-exp head: what task pretraining trains and then deepens."""
+    with _initialising(seed):
+        trunk = ResNet(Bottleneck, [1, 1, 1, 1])
+        trunk.fc = torch.nn.Identity()
+        network = LogSumExp(trunk, ARCHITECTURES["DRN"])
+    return GreyscaleInput(network.float().to(memory_format=torch.channels_last))
+
+
+def last_map(network: GreyscaleInput, architecture: str) -> torch.nn.Module:
+    """The module whose output Grad-CAM weighs: the last map before pooling (stride 32)."""
+    trunk = network.network.trunk if isinstance(network.network, LogSumExp) else network.network
+    layer = trunk.get_submodule(ARCHITECTURES[architecture].deep[-1])
+    return layer[-1] if isinstance(layer, torch.nn.Sequential) else layer
 
 
 @contextmanager

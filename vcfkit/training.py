@@ -5,8 +5,13 @@ Images are few and small enough to stay on the device as uint8 tensors; a batch 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -72,8 +77,10 @@ def fit(
     seed: int = 0,
     schedule: Callable[[float], float] | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    keep: Literal["last", "best"] = "last",
+    checkpoint: Path | None = None,
 ) -> pd.DataFrame:
-    """Train with cross-entropy for a fixed number of epochs; the weights of the last epoch stay.
+    """Train with cross-entropy for a fixed number of epochs.
 
     Parameters
     ----------
@@ -86,7 +93,7 @@ def fit(
     augment : callable, optional
         See `flips_and_rotations`.
     monitor : (images, targets), optional
-        A set that is only watched: no weight, epoch or threshold is chosen by it.
+        A set that is only watched: no weight, epoch or threshold is chosen by it unless ``keep`` says so.
     seed : int
         Of the order of the batches and of the augmentation, from one CPU generator: device and monitor do not
         change them.
@@ -94,6 +101,13 @@ def fit(
         Share of the optimiser's learning rate at a share of all batches done, for instance `cosine`; None keeps it.
     on_epoch : callable, optional
         Gets the epoch and its row, for progress.
+    keep : {"last", "best"}
+        Which weights stay in the network: those of the last epoch, or of the (earliest) epoch with the lowest loss on
+        ``monitor``.
+    checkpoint : path, optional
+        Written after every epoch, in one step. A file that is there already and comes from the same call (images,
+        targets, epochs, batch size, seed, number of weights) is gone on from: an interrupted run loses one epoch at
+        most and ends with the weights it would have ended with.
 
     Returns
     -------
@@ -104,20 +118,31 @@ def fit(
     Raises
     ------
     ValueError
-        Fewer than two training images (batch normalisation needs two), or counts that differ.
+        Fewer than two training images (batch normalisation needs two), or counts that differ; ``keep="best"`` without
+        ``monitor``; a checkpoint of another call.
     FloatingPointError
         The loss stopped being finite; names the epoch.
     """
     if len(images) != len(targets) or len(images) < 2:
         raise ValueError(f"at least two images, one target each required; found {len(images)} and {len(targets)}")
+    if keep not in ("last", "best"):
+        raise ValueError(f"keep: last or best required, found {keep!r}")
+    if keep == "best" and monitor is None:
+        raise ValueError("keep best: a monitor required, by which the best epoch is known; found none")
     generator = torch.Generator().manual_seed(seed)
     model, optimizer = launcher.setup(network, optimizer)
     images, targets = images.to(launcher.device), targets.to(launcher.device)
     precise = next(network.parameters()).dtype
     rates = [group["lr"] for group in optimizer.param_groups]
-    done, all_batches = 0, epochs * len(_batches(torch.arange(len(images)), batch_size))
-    history = []
-    for epoch in range(1, epochs + 1):
+    per_epoch = len(_batches(torch.arange(len(images)), batch_size))
+    history, best, first = [], None, 1
+    if checkpoint is not None:
+        call = _fingerprint(network, images, targets, epochs=epochs, batch_size=batch_size, seed=seed)
+        if checkpoint.is_file():
+            history, best = _resume(checkpoint, call, network, optimizer, generator)
+            first = len(history) + 1
+    done, all_batches = (first - 1) * per_epoch, epochs * per_epoch
+    for epoch in range(first, epochs + 1):
         model.train()
         order = torch.randperm(len(images), generator=generator)
         total = torch.zeros(2, dtype=torch.float64, device=launcher.device)  # read once an epoch, not once a batch
@@ -144,13 +169,19 @@ def fit(
             raise FloatingPointError(f"epoch {epoch}: the training loss is {mean_loss}; lower the learning rate")
         row = {"epoch": epoch, "training_loss": mean_loss, "training_accuracy": accuracy}
         if monitor is not None:
-            logits = _logits(network, monitor[0], launcher.device, batch_size)
+            logits = _logits(network, monitor[0], launcher.device, batch_size, launcher).double()
             watched = monitor[1].to(logits.device)
             row["monitor_loss"] = F.cross_entropy(logits, watched).item()
             row["monitor_accuracy"] = (logits.argmax(1) == watched).double().mean().item()
         history.append(row)
+        if keep == "best" and (best is None or row["monitor_loss"] < best["monitor_loss"]):
+            best = {"epoch": epoch, "monitor_loss": row["monitor_loss"], "network": _copy(network.state_dict())}
+        if checkpoint is not None:
+            _save(checkpoint, call, history, best, network, optimizer, generator)
         if on_epoch is not None:
             on_epoch(epoch, row)
+    if best is not None:
+        network.load_state_dict(best["network"])
     return pd.DataFrame(history)
 
 
@@ -178,10 +209,58 @@ def embed(
     return torch.cat(parts).numpy()
 
 
-def predict(network: torch.nn.Module, images: torch.Tensor, *, batch_size: int = 64) -> np.ndarray:
-    """Class probabilities (softmax), shape (n, n_classes), float64. The network is left in evaluation mode."""
+def predict(
+    network: torch.nn.Module, images: torch.Tensor, *, batch_size: int = 64, launcher: Fabric | None = None
+) -> np.ndarray:
+    """Class probabilities (softmax), shape (n, n_classes), float64. The network is left in evaluation mode.
+
+    ``launcher`` predicts in the precision that it trained in; without one, in that of the weights.
+    """
     device = next(network.parameters()).device
-    return torch.softmax(_logits(network, images, device, batch_size).double(), dim=1).cpu().numpy()
+    logits = _logits(network, images, device, batch_size, launcher)
+    return torch.softmax(logits.double(), dim=1).cpu().numpy()
+
+
+def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
+
+
+def _fingerprint(network, images, targets, **call) -> dict:
+    """What makes a training run the same run: its data, its size, its order."""
+    digest = hashlib.sha256(images.cpu().contiguous().numpy().tobytes())
+    digest.update(targets.cpu().contiguous().numpy().tobytes())
+    weights = sum(part.numel() for part in network.parameters())
+    return {"data": digest.hexdigest(), "images": len(images), "weights": weights, **call}
+
+
+def _save(path, call, history, best, network, optimizer, generator) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".part")
+    torch.save(
+        {
+            "call": call,
+            "history": history,
+            "best": best,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": generator.get_state(),
+        },
+        draft,
+    )
+    os.replace(draft, path)
+
+
+def _resume(path, call, network, optimizer, generator):
+    """(history, best) of a checkpoint; network, optimizer and generator are put where they were."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    other = [name for name in call if saved["call"].get(name) != call[name]]
+    if other:
+        pairs = ", ".join(f"{name} {call[name]} (there {saved['call'].get(name)})" for name in other)
+        raise ValueError(f"{path}: a checkpoint of this run required, it differs in {pairs}; remove it to start anew")
+    network.load_state_dict(saved["network"])
+    optimizer.load_state_dict(saved["optimizer"])
+    generator.set_state(saved["generator"])
+    return saved["history"], saved["best"]
 
 
 def _batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
@@ -192,7 +271,13 @@ def _batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
     return parts
 
 
-def _logits(network: torch.nn.Module, images: torch.Tensor, device: torch.device, batch_size: int) -> torch.Tensor:
+def _logits(
+    network: torch.nn.Module,
+    images: torch.Tensor,
+    device: torch.device,
+    batch_size: int,
+    launcher: Fabric | None = None,
+) -> torch.Tensor:
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), contextlib.nullcontext() if launcher is None else launcher.autocast():
         return torch.cat([network(part.to(device)) for part in images.split(batch_size)])
