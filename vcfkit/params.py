@@ -231,7 +231,8 @@ def published(stem: str) -> pd.DataFrame:
     if not path.is_file():
         raise ParameterError(f"{path.relative_to(ROOT)} is missing: the published numbers of {stem} are not listed")
     rows, seen = [], set()
-    for position, item in enumerate(yaml.safe_load(path.read_text(encoding="utf-8"))):
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads some 700 items a dozen times faster
+    for position, item in enumerate(yaml.load(path.read_text(encoding="utf-8"), loader)):
         try:
             row = PublishedItem.model_validate(item).model_dump(by_alias=True)
         except ValidationError as error:
@@ -246,4 +247,5 @@ def published(stem: str) -> pd.DataFrame:
 def published_text(stem: str) -> dict[str, dict[str, str]]:
     """The items of `published` as they are written, by id: ``"13.50"`` keeps its last digit, which a float loses."""
     path = ROOT / "params" / "published" / f"{stem}.yaml"
-    return {item["id"]: item for item in yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)}
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    return {item["id"]: item for item in yaml.load(path.read_text(encoding="utf-8"), loader)}

@@ -205,21 +205,19 @@ class Paper:
     # ------------------------------------------------------------------------------------------ counts and shares
 
     def same(self, id: str, *stated: str, method: str = "the same number in two places", **options) -> None:
-        """Two or more places that print one thing. Fewer decimals in one are agreement; so is a missing bound."""
+        """Two or more places that print one thing. Fewer decimals in one are agreement; so is a missing bound.
+
+        Rounding, where the last digit differs by one: rounded in one place and cut off in the other.
+        """
         first, *rest = (self[one] for one in stated)
-        fail, verdict = options.pop("fail", "inconsistent"), "consistent"
-        for other in rest:
-            for a, b in zip(_parts(first), _parts(other), strict=True):
-                if a is None or b is None:
-                    continue
-                # Of equally many decimals they are two values, however close; of fewer, one may round the other.
-                if _places(a) == _places(b):
-                    fits = rounded = primitives.printed(a).value == primitives.printed(b).value
-                else:
-                    fits = primitives.printed(a).meets(primitives.printed(b))
-                    rounded = primitives.printed(a, truncation=True).meets(primitives.printed(b, truncation=True))
-                if not fits:
-                    verdict = "rounding" if rounded and verdict != fail else fail
+        fail = options.pop("fail", "inconsistent")
+        found = {
+            _agreement(a, b)
+            for other in rest
+            for a, b in zip(_parts(first), _parts(other), strict=True)
+            if a is not None and b is not None
+        }
+        verdict = fail if "no" in found else "rounding" if "rounding" in found else "consistent"
         self.add(
             id,
             stated,
@@ -424,6 +422,38 @@ class Paper:
             method = f"√((Σ(n − 1)·SD² + Σn·(mean − {found.mean.value:.3f})²) / {total - 1}) over the groups"
             self.compare(f"{id}.sd", sd, found.sd, method=method, items=cited, **options)
 
+    def auc_point(self, id: str, auc: str, sensitivity: str, specificity: str, **options) -> None:
+        """An AUC against the least and greatest area under any rising curve through an operating point."""
+        se, sp = self[sensitivity].range, self[specificity].range
+        area = self[auc].range
+        least, most = se.low * sp.low, sp.high + (1 - sp.high) * se.high
+        self.add(
+            id,
+            [auc, sensitivity, specificity],
+            stated=str(self[auc]),
+            recomputed=f"between {least:.3f} and {most:.3f}",
+            method=f"a curve that rises through sensitivity {se.value:.4g}, specificity {sp.value:.4g} has at least "
+            f"the area {se.value:.4g}·{sp.value:.4g} and at most {sp.value:.4g} + (1 − {sp.value:.4g})·{se.value:.4g}",
+            verdict="consistent" if area.meets(Range(area.value, least, most)) else "impossible",
+            **options,
+        )
+
+    def order(self, id: str, larger: str, smaller: str, *, strict: bool = True, claim: str, **options) -> None:
+        """A statement that one printed number exceeds another, judged on the numbers as printed."""
+        a, b = self[larger], self[smaller]
+        holds = a.range.value > b.range.value or (not strict and a.range.value == b.range.value)
+        might = a.range.high > b.range.low
+        equal = a.range.value == b.range.value
+        self.add(
+            id,
+            [larger, smaller],
+            stated=claim,
+            recomputed=f"{a} against {b}",
+            method=f"{a.text} {'>' if a.range.value > b.range.value else '=' if equal else '<'} {b.text}",
+            verdict="consistent" if holds else "rounding" if might and equal else options.pop("fail", "inconsistent"),
+            **{key: value for key, value in options.items() if key != "fail"},
+        )
+
     # ------------------------------------------------------------------------------------------ intervals and tests
 
     def inside(self, id: str, item: str, **options) -> None:
@@ -467,21 +497,19 @@ class Paper:
     def proportion_interval(self, id: str, item: str, k: int, n: int, *, items: Ref = (), **options) -> None:
         """A 95 % interval of the share k/n against the exact (Clopper–Pearson), Wilson and normal ones.
 
-        Inconsistent where its width differs from all of them by more than a factor of 1.5.
+        Inconsistent where its width differs from all of them by more than a factor of 1.5. The normal one has no
+        width, and no say, where all or none are right.
         """
         test = stats.binomtest(k, n)
-        wald = 1.96 * np.sqrt(k * (n - k) / n) / n
-        ways = {
-            "exact": test.proportion_ci(method="exact"),
-            "Wilson": test.proportion_ci(method="wilson"),
-            "normal": (max(0.0, k / n - wald), min(1.0, k / n + wald)),
-        }
+        ways = {"exact": test.proportion_ci(method="exact"), "Wilson": test.proportion_ci(method="wilson")}
+        if 0 < k < n:
+            half = 1.96 * np.sqrt(k * (n - k) / n) / n
+            ways["normal"] = (max(0.0, k / n - half), min(1.0, k / n + half))
         _, low, high = (primitives.printed(text) for text in self[item].interval)
         width = high.value - low.value
         widths = [b - a for a, b in ways.values()]
         fits = min(widths) / 1.5 <= width <= max(widths) * 1.5
-        scale = 100 if self[item].percent else 1
-        places = self[item].decimals
+        scale, places = (100, self[item].decimals) if self[item].percent else (1, self[item].decimals)
         self.add(
             id,
             [item, *_many(items)],
@@ -489,6 +517,38 @@ class Paper:
                 f"{name} {a * scale:.{places}f}–{b * scale:.{places}f}" for name, (a, b) in ways.items()
             ),
             method=f"95 % interval of {k}/{n}",
+            verdict="consistent" if fits else options.pop("fail", "inconsistent"),
+            **{key: value for key, value in options.items() if key != "fail"},
+        )
+
+    def bootstrap_interval(
+        self, id: str, item: str, figure: str, cells: tuple[int, int, int, int], n_resamples: Ref, **options
+    ) -> None:
+        """A percentile interval of a figure of TP, FN, FP, TN against resampling those very counts.
+
+        With B resamples, a bound meant for 2.5 % lies with near certainty between the quantiles 2.5 % ± 4·√(0.025·
+        0.975/B) of the resampled figure; those come from 20,000 draws of the counts (fixed seed).
+        """
+        total = sum(cells)
+        draws = np.random.default_rng(0).multinomial(total, np.array(cells) / total, size=20_000).T
+        numerator, denominator = primitives.figure(figure, *draws)
+        values = (numerator / np.maximum(denominator, 1))[denominator > 0]
+        reach = 4 * np.sqrt(0.025 * 0.975 / self.count(n_resamples))
+        _, low, high = (primitives.printed(text) for text in self[item].interval)
+        ends = [np.quantile(values, [max(0.0, q - reach), q, min(1.0, q + reach)]) for q in (0.025, 0.975)]
+        fits = all(
+            bound.low <= end[2] + 1e-9 and end[0] <= bound.high + 1e-9
+            for bound, end in zip((low, high), ends, strict=True)
+        )
+        scale, places = (100, self[item].decimals) if self[item].percent else (1, self[item].decimals)
+        shown = [[f"{value * scale:.{places}f}" for value in end] for end in ends]
+        self.add(
+            id,
+            [item, *_many(n_resamples)],
+            recomputed=f"{shown[0][1]}–{shown[1][1]}; bounds of {self[n_resamples].text} resamples stray to "
+            f"{shown[0][0]}–{shown[0][2]} and {shown[1][0]}–{shown[1][2]}",
+            method=f"2.5 and 97.5 % of {figure} over resamples of TP {cells[0]}, FN {cells[1]}, FP {cells[2]}, "
+            f"TN {cells[3]}",
             verdict="consistent" if fits else options.pop("fail", "inconsistent"),
             **{key: value for key, value in options.items() if key != "fail"},
         )
@@ -610,8 +670,15 @@ def _parts(item: Item) -> tuple[str | None, str | None, str | None]:
     return tuple(None if text is None else text + sign for text in (item.text, item.low, item.high))
 
 
-def _places(text: str) -> int:
-    return len(text.removesuffix("%").partition(".")[2]) + (2 if text.endswith("%") else 0)
+def _agreement(a: str, b: str) -> str:
+    """Whether two texts print one number: "yes", "rounding" or "no". Whole numbers are counts, and exact."""
+    x, y = primitives.printed(a), primitives.printed(b)
+    if len(a.partition(".")[2]) == len(b.partition(".")[2]) and a.endswith("%") == b.endswith("%"):
+        steps = abs(x.value - y.value) / (x.high - x.low)
+        return "yes" if steps < 0.5 else "rounding" if steps < 1.5 and "." in a else "no"
+    if x.meets(y):
+        return "yes"
+    return "rounding" if primitives.printed(a, truncation=True).meets(primitives.printed(b, truncation=True)) else "no"
 
 
 def _print(share: float, like: str) -> str:

@@ -178,6 +178,11 @@ _FIGURES = {
 _MOST_CANDIDATES = 20_000_000
 
 
+def figure(name: str, tp: ArrayLike, fn: ArrayLike, fp: ArrayLike, tn: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Numerator and denominator of a figure (as in `confusion_matrices`) of whole counts."""
+    return _FIGURES[name](*(np.asarray(cell) for cell in (tp, fn, fp, tn)))
+
+
 def confusion_matrices(
     n_positive: int | None,
     n_negative: int | None,
