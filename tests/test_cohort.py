@@ -11,7 +11,9 @@ import pytest
 from scipy import stats
 
 from vcfkit import cohort
+from vcfkit.cohort import privacy
 
+STEM = "02_xray_acute_chronic_pathological"
 CLASSES = ("acute", "chronic", "pathologic")
 HEADER = ",".join(cohort.COLUMNS)
 GOOD = "P-1-L1,P-1,Site 1,development,acute,71,F,L1,a.png,,"
@@ -37,7 +39,7 @@ def folder(tmp_path):
 
 def faults_of(folder, **fields):
     """The manifest's faults, narrowed to those that have these fields."""
-    _, faults = cohort.read_manifest(folder, classes=CLASSES)
+    _, faults = cohort.read_manifest(folder, stem=STEM)
     return [fault for fault in faults if all(getattr(fault, name) == value for name, value in fields.items())]
 
 
@@ -72,7 +74,7 @@ def test_a_good_manifest_has_no_faults_and_canonical_cells(folder):
         '007,P-1,Site 1,Development,Pathological,071,f,l1,a.png,," 1,2,30,40"',
         "008,P-2,GZFPH,GZFPH,ACUTE,NA,NaN,na,b.png,,",
     )
-    samples, faults = cohort.read_manifest(where, classes=CLASSES)
+    samples, faults = cohort.read_manifest(where, stem=STEM)
     assert faults == []
     assert list(samples) == [*cohort.COLUMNS, "source"]
     assert samples["sample_id"].tolist() == ["007", "008"]
@@ -87,14 +89,14 @@ def test_a_good_manifest_has_no_faults_and_canonical_cells(folder):
 
 def test_validate_gives_back_a_virtual_frame_unchanged():
     samples = frame()
-    checked = cohort.validate(samples, classes=CLASSES, source="virtual")
+    checked = cohort.validate(samples, stem=STEM, source="virtual")
     pd.testing.assert_frame_equal(checked, samples, check_dtype=False)
 
 
 def test_mask_and_box_may_be_absent_and_further_columns_are_kept_last(folder):
-    header = ",".join((*cohort.REQUIRED, "t_score"))
+    header = ",".join((*cohort.COLUMNS[:9], "t_score"))
     samples, faults = cohort.read_manifest(
-        folder("s,p,Site 1,development,acute,,,,a.png,-2.9", header=header), classes=CLASSES
+        folder("s,p,Site 1,development,acute,,,,a.png,-2.9", header=header), stem=STEM
     )
     assert faults == []
     assert list(samples) == [*cohort.COLUMNS, "t_score", "source"]
@@ -118,15 +120,15 @@ def test_mask_and_box_may_be_absent_and_further_columns_are_kept_last(folder):
         ("sex", "X", "X", "one of F, M, or blank"),
         ("level", "L6", "L6", "T1 to T12, L1 to L5, or blank"),
         ("image", "nowhere.png", "nowhere.png does not exist", "an existing file"),
-        ("image", "/nowhere/at/all.png", "/nowhere/at/all.png does not exist", "an existing file"),
-        ("image", "../nowhere.png", "../nowhere.png does not exist", "an existing file"),
+        ("image", "/nowhere/at/all.png", "/nowhere/at/all.png leads out of the folder", "an existing file"),
+        ("image", "../nowhere.png", "../nowhere.png leads out of the folder", "an existing file"),
         ("image", ".", ". is a folder", "an existing file"),
         ("mask", "m.png", "m.png does not exist", "an existing file"),
         (
             "box",
             "b.xml",
             "b.xml does not exist",
-            "an existing file (LabelImg XML), or xmin,ymin,xmax,ymax",
+            "an existing file (LabelImg XML, COCO json), or xmin,ymin,xmax,ymax",
         ),
     ],
 )
@@ -137,15 +139,22 @@ def test_a_wrong_cell_is_one_fault_that_names_sample_field_required_and_found(fo
     assert fault.next_step
 
 
-def test_absolute_paths_and_paths_out_of_the_folder_are_allowed(folder, tmp_path_factory):
+def test_a_path_may_not_leave_the_folder_by_its_root_its_dots_or_a_link(folder, tmp_path, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "c.png").write_bytes(b"c")
+    (tmp_path / "link.png").symlink_to(elsewhere / "c.png")
+    (tmp_path / "inner.png").symlink_to(tmp_path / "a.png")
     where = folder(
         f"s1,p1,Site 1,development,acute,,,,{elsewhere / 'c.png'},,",
         f"s2,p2,Site 1,development,acute,,,,../{elsewhere.name}/c.png,,",
-        f"s3,p3,Site 1,development,acute,,,,../{tmp_path_factory.getbasetemp().name}/c.png,,",
+        "s3,p3,Site 1,development,acute,,,,link.png,,",
+        "s4,p4,Site 1,development,acute,,,,inner.png,,",
+        f"s5,p5,Site 1,development,acute,,,,{tmp_path / 'a.png'},,",
     )
-    assert [fault.sample for fault in faults_of(where, field="image") if fault.sample != "s2"] == ["s3"]
+    faults = faults_of(where)
+    assert [fault.sample for fault in faults] == ["s1", "s2", "s3"]
+    assert all("out of the folder" in fault.found for fault in faults)
+    assert "link" in faults[2].found
 
 
 def test_a_windows_path_is_told_to_use_slashes(folder):
@@ -192,10 +201,10 @@ def test_a_patient_in_two_cohorts_is_refused_without_being_named(folder):
 def test_a_virtual_patient_may_stand_in_training_and_testing_only():
     samples = frame(n_patients=2)
     samples["cohort"] = ["training", "testing", "training", "training"]
-    cohort.validate(samples, classes=CLASSES, source="virtual")
+    cohort.validate(samples, stem=STEM, source="virtual")
     samples["cohort"] = ["training", "prospective", "training", "training"]
     with pytest.raises(cohort.CohortError, match="every patient in one cohort only"):
-        cohort.validate(samples, classes=CLASSES, source="virtual")
+        cohort.validate(samples, stem=STEM, source="virtual")
 
 
 def test_folder_and_file_faults_come_alone_with_a_next_step(tmp_path, folder):
@@ -248,7 +257,7 @@ def test_an_unquoted_box_is_told_to_be_quoted_and_other_rows_are_still_checked(f
 def test_the_error_prints_a_table_with_a_line_per_fault_in_the_manifests_order(folder):
     _, faults = cohort.read_manifest(
         folder(GOOD.replace("acute", "new").replace("71", "old"), GOOD.replace("P-1-L1", "P-9").replace(",F,", ",?,")),
-        classes=CLASSES,
+        stem=STEM,
     )
     lines = str(cohort.CohortError(faults)).splitlines()
     assert lines[0] == "3 faults in the cohort; nothing was run."
@@ -265,7 +274,7 @@ def test_validate_raises_all_faults_at_once():
     samples = frame(n_patients=3)
     samples.loc[0, "label"], samples.loc[2, "sex"], samples.loc[4, "age"] = "sound", "?", 200
     with pytest.raises(cohort.CohortError) as error:
-        cohort.validate(samples, classes=CLASSES, source="virtual")
+        cohort.validate(samples, stem=STEM, source="virtual")
     assert [fault.field for fault in error.value.faults] == ["label", "sex", "age"]
 
 
@@ -279,7 +288,7 @@ def test_patients_of_a_manifest_become_pseudonyms_also_inside_sample_names(folde
         "s-011,11,Site 1,development,acute,,,,a.png,,",
         "11-L3,11,Site 1,development,acute,,,,a.png,,",
     )
-    samples, _ = cohort.read_manifest(where, classes=CLASSES)
+    samples, _ = cohort.read_manifest(where, stem=STEM)
     mrn, eleven = cohort.pseudonym("MRN4711"), cohort.pseudonym("11")
     assert re.fullmatch("own-[0-9a-f]{12}", mrn)
     assert samples["patient_id"].tolist() == [mrn, mrn, eleven, eleven]
@@ -287,7 +296,7 @@ def test_patients_of_a_manifest_become_pseudonyms_also_inside_sample_names(folde
 
 
 def test_a_virtual_patient_exported_to_a_manifest_keeps_its_name(folder):
-    samples, faults = cohort.read_manifest(folder(GOOD + ",virtual", header=HEADER + ",source"), classes=CLASSES)
+    samples, faults = cohort.read_manifest(folder(GOOD + ",virtual", header=HEADER + ",source"), stem=STEM)
     assert faults == []
     assert samples[["sample_id", "patient_id", "source"]].iloc[0].tolist() == ["P-1-L1", "P-1", "virtual"]
 
@@ -301,17 +310,17 @@ def test_pseudonyms_depend_on_the_salt(monkeypatch):
 
 def test_without_the_variable_a_salt_is_made_once_for_its_owner_only(monkeypatch, tmp_path):
     monkeypatch.delenv("VCFKIT_SALT")
-    monkeypatch.setattr(cohort, "SALT_FILE", tmp_path / ".vcfkit-salt")
+    monkeypatch.setattr(privacy, "SALT_FILE", tmp_path / ".vcfkit-salt")
     first = cohort.pseudonym("P-1")
-    assert stat.S_IMODE(cohort.SALT_FILE.stat().st_mode) == 0o600
-    assert len(cohort.SALT_FILE.read_text().strip()) == 64
+    assert stat.S_IMODE(privacy.SALT_FILE.stat().st_mode) == 0o600
+    assert len(privacy.SALT_FILE.read_text().strip()) == 64
     assert cohort.pseudonym("P-1") == first
     assert [path.name for path in tmp_path.iterdir()] == [".vcfkit-salt"]
 
 
 def test_where_no_salt_can_be_kept_the_variable_is_asked_for(monkeypatch, tmp_path):
     monkeypatch.delenv("VCFKIT_SALT")
-    monkeypatch.setattr(cohort, "SALT_FILE", tmp_path / "absent" / ".vcfkit-salt")
+    monkeypatch.setattr(privacy, "SALT_FILE", tmp_path / "absent" / ".vcfkit-salt")
     with pytest.raises(cohort.CohortError, match=r"set \$VCFKIT_SALT"):
         cohort.pseudonym("P-1")
 
@@ -321,7 +330,7 @@ def test_results_hold_no_path_no_identifier_and_no_unknown_column_of_own_rows(fo
         'x,Huber-1950,Site 1,development,acute,71,F,L1,a.png,b.png,"1,2,3,4",Huber,-2.5',
         header=HEADER + ",name,t_score",
     )
-    own, faults = cohort.read_manifest(where, classes=CLASSES)
+    own, faults = cohort.read_manifest(where, stem=STEM)
     assert faults == []
     shown = cohort.for_results(own, extras=["t_score"])
     assert list(shown) == [*cohort.COLUMNS, "t_score", "source"]
@@ -337,14 +346,14 @@ def test_results_hold_no_path_no_identifier_and_no_unknown_column_of_own_rows(fo
 def test_results_name_a_file_by_its_content_not_by_its_place(folder):
     (folder(GOOD) / "copy.png").write_bytes(b"content of a.png")
     where = folder(GOOD, GOOD.replace("P-1-L1", "P-1-L2").replace("a.png", "copy.png"))
-    shown = cohort.for_results(cohort.read_manifest(where, classes=CLASSES)[0])
+    shown = cohort.for_results(cohort.read_manifest(where, stem=STEM)[0])
     assert shown["image"].nunique() == 1
     assert shown["image"].iloc[0] == "sha256:" + hashlib.sha256(b"content of a.png").hexdigest()[:16]
 
 
 def test_virtual_rows_are_written_as_they_are_beside_own_ones(folder):
     virtual = frame(n_patients=2).assign(height_loss=0.3)
-    own, _ = cohort.read_manifest(folder(GOOD + ",0.9", header=HEADER + ",height_loss"), classes=CLASSES)
+    own, _ = cohort.read_manifest(folder(GOOD + ",0.9", header=HEADER + ",height_loss"), stem=STEM)
     shown = cohort.for_results(pd.concat([virtual, own], ignore_index=True))
     pd.testing.assert_frame_equal(shown.iloc[: len(virtual)], virtual, check_dtype=False)
     assert pd.isna(shown["height_loss"].iloc[-1])

@@ -24,7 +24,10 @@ from pydicom.uid import (
 from typer.testing import CliRunner
 
 from vcfkit import cohort, images
+from vcfkit.images import convert
+from vcfkit.images.__main__ import app
 
+STEM = "02_xray_acute_chronic_pathological"
 CLASSES = ("acute", "chronic", "pathologic")
 RNG = np.random.default_rng(20230116)
 GREY16 = RNG.integers(0, 65536, size=(40, 60)).astype(np.uint16)
@@ -400,7 +403,7 @@ def test_xml_that_holds_no_boxes_is_refused(tmp_path, content, found):
 def samples(**columns):
     """A validated frame of one own vertebra."""
     row = dict(zip(cohort.COLUMNS, ["s", "p", "Site 1", "testing", "acute", 70, "F", "L1", "", "", ""], strict=True))
-    return cohort.validate(pd.DataFrame([row | columns]), classes=CLASSES, source="own")
+    return cohort.validate(pd.DataFrame([row | columns]), stem=STEM, source="own")
 
 
 @pytest.fixture
@@ -419,7 +422,7 @@ def own(tmp_path):
 
 def faults_of(folder):
     with pytest.raises(cohort.CohortError) as error:
-        images.open_own(folder, classes=CLASSES)
+        images.open_own(folder, stem=STEM)
     return error.value.faults
 
 
@@ -432,7 +435,7 @@ def test_an_own_cohort_opens_with_numeric_boxes_and_pseudonyms(own, tmp_path):
             ("P-3", "pathological", "", "a.png", "0,0,60,40"),
             ("P-4", "acute", "", "a.png", ""),
         ),
-        classes=CLASSES,
+        stem=STEM,
     )
     assert opened["box"].tolist()[:3] == ["1,2,30,40", "5,6,20,21", "0,0,60,40"]
     assert pd.isna(opened["box"].iloc[3])
@@ -477,14 +480,14 @@ def test_xml_objects_that_do_not_tell_the_vertebra_are_refused(own, tmp_path, ob
 
 def test_a_single_object_of_any_other_name_is_the_vertebra(own, tmp_path):
     write_xml(tmp_path / "a.xml", ("fracture", 1, 2, 30, 31))
-    opened = images.open_own(own(("P-1", "acute", "L1", "a.png", "a.xml")), classes=CLASSES)
+    opened = images.open_own(own(("P-1", "acute", "L1", "a.png", "a.xml")), stem=STEM)
     assert opened["box"].tolist() == ["1,2,30,31"]
 
 
 def test_xml_drawn_on_another_image_is_refused(own, tmp_path):
     write_xml(tmp_path / "a.xml", ("Acute-L1", 1, 2, 30, 31), size=(650, 417))
     (fault,) = faults_of(own(("P-1", "acute", "L1", "a.png", "a.xml")))
-    assert fault.found == "XML of an image of 650 x 417, this one is 60 x 40"
+    assert fault.found == "boxes of an image of 650 x 417, this one is 60 x 40"
 
 
 def test_all_faults_of_manifest_images_and_boxes_come_at_once_in_the_manifests_order(own, tmp_path):
@@ -611,15 +614,15 @@ def test_crops_that_cannot_be_read_are_all_named(tmp_path):
 def test_own_test_cohorts_stand_beside_virtual_patients_and_own_training_replaces_them(own):
     virtual = samples(sample_id="v", image="phantom:02/V1/L1", cohort="development")
     folder = own(("P-1", "acute", "L1", "a.png", ""))
-    assert images.with_own(virtual, None, classes=CLASSES)["sample_id"].tolist() == ["v"]
-    assert images.with_own(virtual, folder, classes=CLASSES)["source"].tolist() == ["own"]
+    assert images.with_own(virtual, None, stem=STEM)["sample_id"].tolist() == ["v"]
+    assert images.with_own(virtual, folder, stem=STEM)["source"].tolist() == ["own"]
     manifest = (folder / "manifest.csv").read_text()
     (folder / "manifest.csv").write_text(manifest.replace("development", "Our hospital"))
-    both = images.with_own(virtual, folder, classes=CLASSES)
+    both = images.with_own(virtual, folder, stem=STEM)
     assert both[["cohort", "source"]].to_numpy().tolist() == [["development", "virtual"], ["Our hospital", "own"]]
     (folder / "manifest.csv").write_text(manifest.replace("development", "testing"))
     with pytest.raises(cohort.CohortError, match="rename testing, or add training rows"):
-        images.with_own(virtual, folder, classes=CLASSES)
+        images.with_own(virtual, folder, stem=STEM)
 
 
 # Conversion
@@ -628,7 +631,7 @@ def test_own_test_cohorts_stand_beside_virtual_patients_and_own_training_replace
 def test_the_published_crops_become_a_cohort_that_opens(reference, tmp_path):
     written = images.convert_vcfnet(reference / "spine_xray", tmp_path / "out")
     expected = pd.read_csv(reference / "spine_xray" / "manifest.csv")
-    opened = images.open_own(tmp_path / "out", classes=CLASSES)
+    opened = images.open_own(tmp_path / "out", stem=STEM)
     assert len(opened) == len(expected) == 15
     assert opened["label"].value_counts().to_dict() == dict.fromkeys(CLASSES, 5)
     assert sorted(written["patient_id"]) == sorted(expected["sex_age_key"])
@@ -662,7 +665,7 @@ def test_the_command_converts_a_read_only_folder_and_refuses_to_overwrite(tmp_pa
     write_picture(source / "7-Pathologic-11-60-m.png", GREY16).chmod(0o400)
     source.chmod(0o500)
     command = ["convert", "vcfnet", str(source), str(tmp_path / "deep" / "out")]
-    first, second = (CliRunner().invoke(images.app, command) for _ in range(2))
+    first, second = (CliRunner().invoke(app, command) for _ in range(2))
     source.chmod(0o700)
     assert (first.exit_code, second.exit_code) == (0, 1)
     assert "1 vertebrae" in first.output
@@ -682,7 +685,7 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path, monkeypatch):
     def full_disk(source, target):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(images.shutil, "copyfile", full_disk)
+    monkeypatch.setattr(convert.shutil, "copyfile", full_disk)
     with pytest.raises(OSError, match="No space left"):
         images.convert_vcfnet(tmp_path / "in", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

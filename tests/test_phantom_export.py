@@ -61,7 +61,7 @@ def virtual(rows):
 
 
 def opened(folder, stem):
-    return images.open_own(folder, classes=CLASSES[stem])
+    return images.open_own(folder, stem=stem)
 
 
 # The manifest
@@ -84,7 +84,7 @@ def test_the_manifest_is_the_samples_frame_with_paths(made, stem):
 @pytest.mark.parametrize("stem", SIZES)
 def test_a_manifest_passes_the_door_without_a_fault_and_keeps_virtual_names(made, stem):
     rows = manifest(made[stem])
-    read, faults = cohort.read_manifest(made[stem], classes=CLASSES.get(stem, sorted(set(rows["label"]))))
+    read, faults = cohort.read_manifest(made[stem], stem=stem)
     assert faults == []
     assert read["patient_id"].tolist() == rows["patient_id"].tolist()
 
@@ -113,14 +113,17 @@ def test_exported_crops_of_paper_02_come_back_to_the_byte(made):
 def test_exported_films_of_paper_01_come_back_to_the_byte(made):
     samples = opened(made[XRAY_FRESH], XRAY_FRESH)
     rendered = film.whole_radiographs(manifest(made[XRAY_FRESH])["reference"], size=96)
-    assert torch.equal(images.read_crops(samples, size=96), rendered)
+    assert torch.equal(images.read_films(samples, size=96), rendered)
 
 
 def test_exported_windows_and_masks_of_paper_04_come_back_to_the_byte(made):
     samples = opened(made[XRAY_ASTLOF], XRAY_ASTLOF)
     rows = virtual(manifest(made[XRAY_ASTLOF]))
     pictures, bodies, marks = render.vertebra_windows(rows, size=64, mm_per_pixel=1.0)
-    assert torch.equal(images.read_crops(samples, size=64), pictures)
+    read = images.read_windows(samples, size=64)
+    assert torch.equal(read.images, pictures)
+    assert torch.equal(read.masks, bodies)
+    assert read.mm_per_pixel == 1.0
     for path, site, body in zip(samples["mask"], samples["site"], bodies.numpy(), strict=True):
         assert path.endswith(".nii.gz" if site == "Center II" else ".png")
         read = sitk.ReadImage(path)
@@ -269,6 +272,13 @@ def test_boxes_of_paper_03_are_those_of_the_rendered_slice_with_the_labels_of_th
     rows = manifest(made[CT_DISEASES])
     _, truth = ct.ct_slices(rows["reference"].tolist(), size=128, truth=True)
     table = boxes(CT_DISEASES, fractions=dict.fromkeys(("training", "testing", "Xuanwu"), 0.001))
+    slices = images.read_slices(opened(made[CT_DISEASES], CT_DISEASES), size=128)
+    in_memory = images.read_slices(virtual(rows), size=128)
+    assert torch.equal(slices.hu, in_memory.hu)
+    np.testing.assert_allclose(slices.pixel_mm, in_memory.pixel_mm, rtol=1e-9)
+    whole = in_memory.boxes["inside"] == 1
+    assert slices.boxes["inside"].isna().tolist() == (~whole).tolist()
+    pd.testing.assert_frame_equal(slices.boxes.drop(columns="inside"), in_memory.boxes.drop(columns="inside"))
     for j, row in enumerate(rows.itertuples()):
         read = images.read_labelimg(made[CT_DISEASES] / row.box)
         shown = truth.frame[truth.frame["slice"] == j]
@@ -286,6 +296,12 @@ def test_boxes_of_paper_03_are_those_of_the_rendered_slice_with_the_labels_of_th
 def test_volumes_of_paper_05_hold_the_hu_the_mask_and_their_place_in_the_virtual_patient(made):
     rows = manifest(made[CT_ACUTE_CHRONIC])
     made_boxes = ct.ct_boxes(rows["reference"].tolist())
+    volumes = images.read_volumes(opened(made[CT_ACUTE_CHRONIC], CT_ACUTE_CHRONIC))
+    assert torch.equal(volumes.hu, made_boxes.hu)
+    assert torch.equal(volumes.masks, made_boxes.masks["truth"])
+    in_memory = images.read_volumes(virtual(rows), readers=("intra",))
+    assert torch.equal(volumes.hu, in_memory.hu)
+    assert not torch.equal(in_memory.again["intra"], in_memory.masks)
     for j, row in enumerate(rows.itertuples()):
         read, mask = (sitk.ReadImage(str(made[CT_ACUTE_CHRONIC] / name)) for name in (row.image, row.mask))
         assert (sitk.GetArrayFromImage(read) == made_boxes.hu[j].numpy()).all()

@@ -11,7 +11,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.astlof``         score and class of an osteoporotic vertebral fracture (paper 04)
 ``vcfkit.phantom``        virtual patients: anatomy, signs, scanners, renderers, cohorts
 ``vcfkit.cohort``         samples frame: schema, inclusion flow, splits, baseline table
-``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG/TIFF, LabelImg boxes
+``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG, NIfTI, NRRD, boxes, masks
 ``vcfkit.radiomics``      extraction with pyradiomics, ICC of repeated delineations, ComBat over centres
 ``vcfkit.selection``      feature selection on training rows, its stability; classifiers by grid search
 ``vcfkit.models``         networks, weights, device choice

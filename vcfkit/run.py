@@ -91,11 +91,11 @@ def preflight(stem: str, parameters: params.Parameters) -> None:
     """
     if parameters.data_dir is None:
         return
-    if not parameters.classes:
-        raise params.ParameterError(f"{stem} reads no cohort of one's own: DATA= does not work with it")
-    from vcfkit import images
+    from vcfkit import cohort, images
 
-    images.open_own(Path(parameters.data_dir), classes=parameters.classes)
+    if stem not in cohort.STUDIES:
+        raise params.ParameterError(f"{stem} reads no cohort of one's own: DATA= does not work with it")
+    images.open_own(Path(parameters.data_dir), stem=stem)
 
 
 def _given(data: str | None, device: str | None, seed: str | None) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""One way to read a sample, whether a phantom reference or a file of a hospital's own cohort.
+
+    cohort folder → `open_own`, `with_own` → `read_films`, `read_crops`, `read_slices`, `read_windows`, `read_volumes`
+
+DICOM, PNG, TIFF, NIfTI and NRRD become grey values, HU and masks; LabelImg XML and COCO json become boxes.
+``python -m vcfkit.images convert SET IN OUT`` makes a cohort folder of a public data set.
+"""
+
+from .boxes import VCFNET_LEVELS, Box, read_labelimg
+from .convert import convert_vcfnet
+from .files import ImageError
+from .own import open_own, with_own
+from .radiographs import RADIOGRAPHS, Radiograph, read_radiograph
+from .samples import (
+    Slices,
+    Volumes,
+    Windows,
+    delineated_twice,
+    read_crops,
+    read_films,
+    read_slices,
+    read_volumes,
+    read_windows,
+)
+from .volumes import read_mask, read_slice, read_volume
+
+__all__ = [
+    "RADIOGRAPHS",
+    "VCFNET_LEVELS",
+    "Box",
+    "ImageError",
+    "Radiograph",
+    "Slices",
+    "Volumes",
+    "Windows",
+    "convert_vcfnet",
+    "delineated_twice",
+    "open_own",
+    "read_crops",
+    "read_films",
+    "read_labelimg",
+    "read_mask",
+    "read_radiograph",
+    "read_slice",
+    "read_slices",
+    "read_volume",
+    "read_volumes",
+    "read_windows",
+    "with_own",
+]
