@@ -164,6 +164,21 @@ def test_sampled_sizes_have_the_means_of_the_table():
     assert 30 < np.mean(lordosis) < 60
 
 
+def test_kyphosis_is_that_of_adults_and_grows_with_age():
+    """T5-T12 30-45 degrees at 65, and 2-3 degrees more per decade."""
+    upper, lower = anatomy.BODIES.index("T5"), anatomy.BODIES.index("T12")
+    ages = np.tile([50.0, 65.0, 80.0], 200)
+    kyphosis = []
+    for k, age in enumerate(ages):
+        spine = anatomy.draw_spine(np.random.default_rng(k), age=age, sex="F")
+        tilt = anatomy.align(spine, scene.rims(spine, {})).tilt
+        slope = np.arctan((spine.ha - spine.hp) / 2 / spine.d)  # of either endplate against the body's middle
+        kyphosis.append(np.degrees((tilt[lower] - slope[lower]) - (tilt[upper] + slope[upper])))
+    assert 30 < np.mean(kyphosis) < 45
+    assert 5 < np.std(kyphosis) < 12
+    assert 2 < 10 * np.polyfit(ages, kyphosis, 1)[0] < 4
+
+
 def test_neighbouring_bodies_never_overlap():
     for k in range(200):
         rng = np.random.default_rng(k)

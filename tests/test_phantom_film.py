@@ -373,7 +373,64 @@ def test_burst_fractures_bulge_and_normal_bodies_keep_their_height():
     assert max(found[1.0, 0][0]) <= scene.NORMAL_LOSS + 1e-9 < min(found[1.0, 1][0])
     assert found[1.0, 2][1] > found[1.0, 1][1] + 0.1
     assert found[1.0, 2][2] == 1 > found[1.0, 1][2]
+    wall, round_wall = scene.bulge(3.0, 0.5), scene.bulge(3.0, 0.0)
+    assert abs(scene.VN[wall.argmax()] - 0.5) < 0.02  # the fragment is the upper third, a bulge the middle
+    assert abs(scene.VN[round_wall.argmax()]) < 0.02
+    assert wall[0] == round_wall[0] == 0
     assert found[0.0, 0] == found[0.0, 1] == found[0.0, 2]
+
+
+def test_gas_in_a_body_is_seen_on_a_window_and_every_scored_vertebra_may_show_it_at_effect_zero():
+    """MRI scored 2: gas or fluid in three quarters and one quarter of the bodies; elsewhere a window is the same."""
+    without, with_gas, share = [], [], {0.0: [], 1.0: []}
+    for k in range(40):
+        base = patient(k, fractures={"L1": "acute"}, site="Center I", age=70)
+        scored = {
+            (effect, mri): dataclasses.replace(base, effect=effect, astlof={"L1": Astlof(1, mri, 1, 1)})
+            for effect in share
+            for mri in (1, 2)
+        }
+        for (effect, mri), one in scored.items():
+            s = scene.build(one, "L1")
+            if mri == 2:
+                share[effect].append(bool(s.signs.cleft[-1]))
+            else:
+                assert effect == 0.0 or not s.signs.cleft[-1]
+        if k < 8:
+            pair = [render.windowed(scene.build(scored[1.0, mri], "L1"), 64.0) for mri in (1, 2)]
+            if pair[1].signs.cleft[4] < -100:
+                pictures, masks = render.render(pair, size=64)
+                without.append(pictures[0][masks[1]].min().item())
+                with_gas.append(pictures[1][masks[1]].min().item())
+    assert all(share[1.0])
+    assert np.mean(share[0.0]) < 0.2  # as for any score
+    assert np.mean(without) - np.mean(with_gas) > 0.1
+    blind = [
+        scene.build(dataclasses.replace(base, effect=0.0, astlof={"L1": Astlof(1, m, 1, 1)}), "L1") for m in (0, 2)
+    ]
+    assert torch.equal(*(render.render([s], size=32)[0] for s in blind))
+
+
+def test_a_node_on_a_film_is_a_dark_dent_of_its_endplate_and_nothing_elsewhere():
+    changed = []
+    for k in range(3):
+        bare = patient(k, fractures={"L1": "chronic"}, site="Hospital 1", age=70)
+        noded = dataclasses.replace(bare, diseases={"L1": ("SN",)})
+        s = [render.windowed(scene.build(p, "L1"), 64.0) for p in (bare, noded)]
+        superior, u, _, depth, *_ = s[1].signs.node
+        a, b = render.render(s, size=128)[0]
+        body = s[1].bodies[1]
+        edge = body.over_u[scene.NU // 2, 0 if superior else 1]
+        v = edge - (1 if superior else -1) * (1.5 + depth / 2)
+        y = body.y + u * np.cos(body.tilt) - v * np.sin(body.tilt)
+        z = body.z + u * np.sin(body.tilt) + v * np.cos(body.tilt)
+        column, row = int((y - s[1].box[0]) / 0.5), int((s[1].box[3] - z) / 0.5)
+        near = slice(row - 6, row + 7), slice(column - 6, column + 7)
+        changed.append((a - b)[near].max().item())
+        difference = (b - a).abs()
+        difference[row - 28 : row + 29, column - 28 : column + 29] = 0  # 14 mm
+        assert difference.max() < 0.01
+    assert min(changed) > 0.02
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ app = typer.Typer(help=__doc__, add_completion=False)
 
 
 def radiographs(axes_of, *, size: int = 336):
-    """One row per site of papers 01 and 04: unbroken, fresh, old, fresh beside old, pathologic.
+    """One row per site of papers 01 and 04: unbroken, fresh, old, fresh beside old with cement, pathologic.
 
     The virtual patients here belong to no cohort; their levels are chosen so that every region is seen.
     """
@@ -20,9 +20,14 @@ def radiographs(axes_of, *, size: int = 336):
     sites = ("Hospital 1", "Hospital 2", "Hospital 3", "YHDH", "BMUH", "Center I", "Center II", "Center III")
     axes = axes_of(len(sites), len(shown))
     for i, site in enumerate(sites):
+        cement = ({}, {}, {}, {"T11": ("OF", "PS")}, {})
         scenes = [
-            film.build(VirtualPatient("montage", f"{site}-{j}", site, 58.0 + 5 * j, "FFMFM"[j], fractures, 0, 1.0))
-            for j, fractures in enumerate(shown)
+            film.build(
+                VirtualPatient(
+                    "montage", f"{site}-{j}", site, 58.0 + 5 * j, "FFMFM"[j], shown[j], 0, 1.0, diseases=cement[j]
+                )
+            )
+            for j in range(len(shown))
         ]
         for ax, picture, fractures in zip(axes[i], film.films_of(scenes, size=size), shown, strict=True):
             ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
@@ -53,7 +58,7 @@ def tomograms(axes_of):
 
     def show(ax, picture, title):
         ax.imshow(picture, cmap="gray", vmin=-250, vmax=900)
-        ax.set_title(title, fontsize=6)
+        ax.set_title(title, fontsize=8)
 
     for i, (name, fractures, codes) in enumerate(shown):
         for j in range(columns):
@@ -64,7 +69,7 @@ def tomograms(axes_of):
             box = truth.frame.set_index("level").loc["L1"]
             w, row, column = int(half / truth.pixel_mm[0]), (box.ymin + box.ymax) // 2, (box.xmin + box.xmax) // 2
             part = picture[0, max(row - w, 0) : row + w, max(column - w, 0) : column + w]
-            show(axes[i][j], part, f"{name} {person.site} x = {x:.0f} mm")
+            show(axes[i][j], part, f"{name} {person.site} {x:.0f} mm")
             if j < 2:  # the whole slice of either site, at 256 pixels
                 whole = ct.ct_slices([(person, f"slice-{x:.1f}", 1.0)])[0]
                 show(axes[len(shown) + j][i], whole, f"{name} {person.site}")
@@ -81,8 +86,45 @@ def tomograms(axes_of):
                 ax.contour(made.masks[reader][0][cut].flip(0), [0.5], colors=colour, linewidths=0.4)
 
 
-MONTAGES = {"radiographs": radiographs, "ct": tomograms}
-DPI = {"radiographs": 150, "ct": 125}  # small enough to be kept beside the code
+def crops(axes_of, *, size: int = 128):
+    """Reader's boxes of paper 02, a row per class of three sites; windows of paper 04 by morphology (M) and MRI."""
+    import dataclasses
+
+    from . import render, scene
+    from .cohorts import VirtualPatient
+    from .cohorts.xray_astlof import Astlof
+
+    levels = ("T8", "T11", "T12", "L1", "L1", "L2", "L3", "L4")
+    sites, classes = ("Site 1", "GZFPH", "WHTH"), ("acute", "chronic", "pathologic")
+    # morphology, MRI, acuity: unlike in class, alike in age and T-score
+    scores = ((0, 0, "chronic"), (1, 0, "chronic"), (1, 1, "acute"), (1, 2, "acute"), (2, 1, "acute"), (2, 2, "acute"))
+    axes = axes_of(len(sites) * len(classes) + len(scores), len(levels))
+
+    def show(ax, made, title):
+        ax.imshow(render.render([made], size=size)[0][0], cmap="gray", vmin=0, vmax=1)
+        ax.set_title(title, fontsize=8)
+
+    for j, level in enumerate(levels):
+        row = 0
+        for site in sites:
+            for label in classes:
+                person = VirtualPatient(
+                    "montage", f"{site}-{j}", site, 58.0 + 3 * j, "FFMF"[j % 4], {level: label}, 0, 1.0
+                )
+                show(axes[row][j], scene.build(person, level), f"{site} {level} {label}")
+                row += 1
+        bare = VirtualPatient("montage", f"score-{j}", "Center I", 66.0 + j, "FFMF"[j % 4], {}, 0, 1.0, t_score=-2.9)
+        for morphology, mri, label in scores:
+            score = {level: Astlof(morphology, mri, 1, 1)}
+            person = dataclasses.replace(bare, fractures={level: label}, astlof=score)
+            made = render.windowed(scene.build(person, level), 64.0)
+            show(axes[row][j], made, f"{level}: M {morphology}, MRI {mri}")
+            row += 1
+
+
+MONTAGES = {"radiographs": radiographs, "ct": tomograms, "crops": crops}
+DPI = {"radiographs": 125, "ct": 88, "crops": 76}  # with few greys, small enough to be kept beside the code
+GREYS, CONTOURS = 40, ((255, 215, 0), (23, 190, 207))  # of the palette: pictures, and the two delineations
 
 
 @app.command()
@@ -93,7 +135,10 @@ def montage(
     """Draw virtual patients of every site side by side."""
     if kind not in MONTAGES:
         raise typer.BadParameter(f"unknown montage {kind!r}; known: {', '.join(MONTAGES)}")
+    from io import BytesIO
+
     import matplotlib
+    from PIL import Image
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -110,7 +155,14 @@ def montage(
 
     MONTAGES[kind](axes_of)
     folder.mkdir(parents=True, exist_ok=True)
-    figures[0].savefig(folder / f"montage_{kind}.png", dpi=DPI[kind])
+    drawn = BytesIO()
+    figures[0].savefig(drawn, dpi=DPI[kind])
+    tones = [[round(255 * k / (GREYS - 1))] * 3 for k in range(GREYS)]
+    tones += [[round(share * c) for c in colour] for colour in CONTOURS for share in (1, 0.85, 0.7, 0.55)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for tone in tones for value in tone])
+    few = Image.open(drawn).convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+    few.save(folder / f"montage_{kind}.png", optimize=True)
     typer.echo(folder / f"montage_{kind}.png")
 
 

@@ -7,7 +7,8 @@ Sources
 -------
 Widths, depths and posterior heights follow the cadaver tables of Panjabi 1991 and 1992 (thoracic, lumbar); heights
 are the 5-12 % larger values of radiographic and CT series; disc heights L3/4 to L5/S1 follow MRI, the others are
-consensus values. Trabecular density by age: Jang 2019. Endplate concavity: Heidelberg 2002.
+consensus values. Trabecular density by age: Jang 2019. Endplate concavity: Heidelberg 2002. The bodies of T5-T12 alone
+are wedged by 18 degrees together; their discs take the rest of a thoracic kyphosis of 30-45 degrees (our choice).
 """
 
 import hashlib
@@ -26,13 +27,13 @@ _TABLE = {
     "T2": (15.2, 15.8, 19.6, 26.0, 3.6, -1.5),
     "T3": (15.6, 16.4, 21.7, 25.0, 3.5, -1.0),
     "T4": (16.2, 17.0, 23.0, 25.0, 3.5, -0.5),
-    "T5": (16.6, 17.5, 24.0, 25.5, 3.6, -0.5),
-    "T6": (17.2, 18.2, 25.4, 26.5, 3.8, -0.5),
-    "T7": (18.0, 19.0, 26.3, 27.5, 4.1, -0.5),
-    "T8": (18.8, 19.8, 27.0, 29.0, 4.5, -0.5),
-    "T9": (19.4, 20.5, 28.0, 30.0, 4.8, -0.5),
-    "T10": (20.3, 21.3, 28.8, 31.5, 5.2, -0.5),
-    "T11": (21.0, 22.3, 29.0, 34.0, 5.8, 0.0),
+    "T5": (16.6, 17.5, 24.0, 25.5, 3.6, -2.5),
+    "T6": (17.2, 18.2, 25.4, 26.5, 3.8, -2.5),
+    "T7": (18.0, 19.0, 26.3, 27.5, 4.1, -2.5),
+    "T8": (18.8, 19.8, 27.0, 29.0, 4.5, -2.5),
+    "T9": (19.4, 20.5, 28.0, 30.0, 4.8, -2.5),
+    "T10": (20.3, 21.3, 28.8, 31.5, 5.2, -2.5),
+    "T11": (21.0, 22.3, 29.0, 34.0, 5.8, -1.5),
     "T12": (22.8, 24.3, 29.3, 37.0, 6.8, 1.0),
     "L1": (24.6, 25.9, 29.8, 39.5, 7.8, 4.0),
     "L2": (25.8, 26.6, 30.8, 41.0, 8.8, 6.0),

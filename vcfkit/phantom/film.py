@@ -22,7 +22,6 @@ from . import cohorts, scanner, scene
 from .anatomy import BODIES, LEVELS, Alignment, align, generator
 from .chord import ellipsoid_chord, to_frame
 from .cohorts import VirtualPatient
-from .disease import draw_disease
 from .grid import Grid
 from .overlay import FilmOverlay
 from .render import EXPOSURE, FWHM, MASK_CHORD, exposure_row, quantile
@@ -464,7 +463,8 @@ def _add_broken_spine(canvas, grid, scenes, truth):
         for k in range(HIGHEST, len(BODIES)):
             if s.pose.z[k] + 50 < box[f, 2] or s.pose.z[k] - 50 > box[f, 3]:
                 continue
-            marked = BODIES[k] in s.person.fractures or s.person.wear(k).limbus or s.person.wear(k).vacuum
+            wear, at = s.person.wear(k), BODIES[k]
+            marked = at in s.person.fractures or wear.limbus or wear.vacuum or s.person.primitives.get(at)
             made = scene.body_of(s.person, k, target=marked, alignment=s.pose, textured=textured)
             (signed if marked else plain).append((f, k, made))
 
@@ -474,7 +474,6 @@ def _add_broken_spine(canvas, grid, scenes, truth):
     everything = sorted(plain + signed, key=lambda row: row[:2])
     _add_posterior(canvas, grid, everything)
     _add_sacrum(canvas, grid, [row for row in everything if BODIES[row[1]] == "S1"])
-    _add_cement(canvas, grid, scenes, everything)
     if not truth:
         return []
     return [_truth(s, f, grid, {k: made for g, k, made in everything if g == f}, shares) for f, s in enumerate(scenes)]
@@ -588,39 +587,6 @@ def _add_sacrum(canvas, grid, rows):
     patches = Patches(grid, films, *_windows(bodies, 24.0, 24.0, 66.0))
     u, v = to_frame(*patches.points(), _part(bodies, canvas.device)[0])
     patches.add(canvas, sum(hu * ellipsoid_chord(u - u0, v - v0, *radii) for u0, v0, *radii, hu in SACRUM)[:, 0])
-
-
-def _add_cement(canvas, grid, scenes, rows):
-    """Cement of earlier operations, in the bodies that ``patient.diseases`` (level -> codes) gives it."""
-    filled = []
-    for f, k, made in rows:
-        person, codes = scenes[f].person, scenes[f].patient.diseases.get(BODIES[k], ())
-        if "PS" not in codes:
-            continue
-        drawn = draw_disease(
-            generator(*person.key, BODIES[k], "disease"),
-            codes,
-            depth=made.depth,
-            width=made.width,
-            height=float((made.over_u[:, 0] - made.over_u[:, 1]).min()),
-            disc=max(person.spine.disc[k - 1], 2.0),
-            effect=scenes[f].patient.effect,
-            nuisance=person.nuisance,
-        )
-        if drawn.cement.shown:
-            filled.append((f, made, drawn.cement))
-    if not filled:
-        return
-    bodies = [made for _, made, _ in filled]
-    patches = Patches(grid, np.array([f for f, *_ in filled]), *_windows(bodies, *ROOM_SIGNS))
-    u, v = to_frame(*patches.points(), _part(bodies, canvas.device)[0])
-    numbers = np.array([cement.ellipsoids for *_, cement in filled])  # (R, 4, 6): u, v, x, radii
-    ellipsoids = torch.as_tensor(np.maximum(numbers, [-np.inf] * 3 + [1e-6] * 3), device=canvas.device)
-    u0, v0, _, ru, rv, rx = ellipsoids[..., None, None].unbind(2)
-    # Overlapping blobs hold their cement once: the longest path of the four counts.
-    path = ellipsoid_chord(u - u0, v - v0, ru, rv, rx).amax(1)
-    hu = torch.as_tensor([cement.hu for *_, cement in filled], dtype=path.dtype, device=canvas.device)
-    patches.add(canvas, hu[:, None, None] * path)
 
 
 def _truth(s, f, grid, bodies, shares):

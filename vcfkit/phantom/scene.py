@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import signs
-from .anatomy import BODIES, Alignment, Spine, align, draw_spine, generator
+from .anatomy import BODIES, LEVELS, Alignment, Spine, align, draw_spine, generator
 from .chord import LEAST_CONCAVITY, P_MAX
 from .cohorts import VirtualPatient
+from .disease import Disease, draw_disease, extra_loss
 from .scanner import SOURCE_OBJECT, Scanner, expose
 from .surroundings import Surroundings, draw_surroundings
 
@@ -28,10 +29,13 @@ CONTEXT_REACH = 2  # intact bodies on either side of the target that the film's 
 P = np.linspace(-P_MAX, P_MAX, NU)
 VN = np.linspace(-1, 1, NV)
 CORNER = CORNER_MM * (np.clip(np.abs(P) - CORNER_START, 0, 1 - CORNER_START) / (1 - CORNER_START)) ** 2
+PRIMITIVES = ("SN", "KD", "PS")  # diseases of paper 03 that are more than a fracture
+CLEFT_POINTS = 2  # of the MRI part of ASTLOF (paper 04): vacuum or fluid in the body
 # Morphology of ASTLOF (paper 04): shares for want of a label, and what a normal and a burst body look like; our choice.
 MORPHOLOGY = (0.15, 0.70, 0.15)
 NORMAL_LOSS = 0.12  # largest loss of the height
 BURST_POSTERIOR, BURST_WALL = 0.60, (2.0, 4.5)  # least posterior loss, as a share of the largest; bulge, mm
+BURST_PEAK = (0.30, 0.65)  # height of the fragment's edge above the middle, in half heights: the upper third
 # No sign is present; the amplitudes, which nothing reads then, are those of some fracture.
 UNBROKEN = dataclasses.replace(
     signs.draw_fracture(np.random.default_rng(0), label="acute", ha=25.0, hp=25.0, effect=1.0),
@@ -100,6 +104,9 @@ class TargetSigns:
     vacuum: float  # half path of gas in the disc below, mm
     vacuum_v: float
     vacuum_radius: float  # along u, mm
+    cleft: np.ndarray  # (6,): u, depth beneath the superior endplate, radius u, radius v, HU, half path; 0 when absent
+    node: np.ndarray  # (6,): superior (1) or inferior (0), u, radius u, depth, HU of the rim, half path; 0 when absent
+    cement: np.ndarray  # (4, 6): u, v, radius u, radius v, HU, half path; 0 when absent
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,10 @@ class Person:
     surroundings: Surroundings
     key: tuple
     nuisance: float
+    effect: float
+    codes: dict  # level -> labels of paper 03
+    primitives: dict  # level -> codes of the diseases that a film may show there
+    extents: dict  # as in VirtualPatient
     worn: dict = dataclasses.field(default_factory=dict)  # what wear() has drawn
 
     def wear(self, k: int) -> signs.Wear:
@@ -145,9 +156,26 @@ class Person:
             )
         return self.worn[k]
 
+    def disease(self, k: int, body: Body) -> Disease:
+        """Node, cleft and cement of body ``k``, shown or not; the same in every picture."""
+        level = BODIES[k]
+        return draw_disease(
+            generator(*self.key, level, "disease"),
+            self.codes.get(level, frozenset()),
+            depth=body.depth,
+            width=body.width,
+            height=float((body.over_u[:, 0] - body.over_u[:, 1]).min()),
+            disc=max(self.spine.disc[k - 1], 2.0),
+            effect=self.effect,
+            nuisance=self.nuisance,
+            lateral={code: where for (at, code), where in self.extents.items() if at == level},
+        )
+
 
 @functools.lru_cache(maxsize=64)
-def _person(stem, patient_id, age, sex, t_score, fractured, morphology, seed, effect, nuisance) -> Person:
+def _person(
+    stem, patient_id, age, sex, t_score, fractured, morphology, diseases, primitives, extents, seed, effect, nuisance
+) -> Person:
     key = (seed, stem, patient_id)
     spine = draw_spine(generator(*key, "anatomy"), age=age, sex=sex, t_score=t_score)
     fractures = {
@@ -160,11 +188,42 @@ def _person(stem, patient_id, age, sex, t_score, fractured, morphology, seed, ef
         )
         for level, label in fractured
     }
+    codes = dict(diseases)
+    _collapse(fractures, codes, spine, key, effect)
     for level, grade in morphology:
         fractures[level] = _shaped(fractures[level], grade, generator(*key, level, "morphology"), effect)
     intact = align(spine, rims(spine, {}))
     around = draw_surroundings(generator(*key, "surroundings"), spine, intact, nuisance=nuisance)
-    return Person(spine, intact, align(spine, rims(spine, fractures)), fractures, around, key, nuisance)
+    return Person(
+        spine=spine,
+        intact=intact,
+        actual=align(spine, rims(spine, fractures)),
+        fractures=fractures,
+        surroundings=around,
+        key=key,
+        nuisance=nuisance,
+        effect=effect,
+        codes=codes,
+        primitives=dict(primitives),
+        extents=dict(extents),
+    )
+
+
+def _collapse(fractures, codes, spine, key, effect):
+    """Deeper loss where a body may hold a cleft, and a fracture where cement or a cleft lies in a whole body.
+
+    At effect 0 all broken bodies are treated alike; whether a body is broken is not scaled.
+    """
+    for level in LEVELS:
+        found, k = codes.get(level, frozenset()), BODIES.index(level)
+        if level not in fractures and found & {"KD", "PS"}:
+            label = "acute" if "KD" in found else "chronic"  # a cleft comes in a recent fracture, cement in an old one
+            rng = generator(*key, level, "fracture")
+            fractures[level] = signs.draw_fracture(rng, label=label, ha=spine.ha[k], hp=spine.hp[k], effect=effect)
+        if level in fractures:
+            more, fracture = extra_loss(found, effect), fractures[level]
+            loss = tuple(min(part * (1 + more / fracture.largest_loss), signs.LOSS_MAX) for part in fracture.loss)
+            fractures[level] = dataclasses.replace(fracture, loss=loss)
 
 
 def _shaped(fracture, morphology, rng, effect):
@@ -172,7 +231,7 @@ def _shaped(fracture, morphology, rng, effect):
 
     At effect 1 every body shows its own morphology, at effect 0 one drawn without a look at it.
     """
-    u = rng.random(3)
+    u, peak = rng.random(3), rng.random()
     at_random = int(np.searchsorted(np.cumsum(MORPHOLOGY)[:2], u[1], side="right"))
     shown = morphology if u[0] < effect else at_random
     if shown == 1:
@@ -185,8 +244,21 @@ def _shaped(fracture, morphology, rng, effect):
         fracture,
         loss=(anterior, max(mid, 0.8 * anterior), max(posterior, BURST_POSTERIOR * fracture.largest_loss)),
         flags=fracture.flags | {"posterior_wall": True},
-        amplitude=fracture.amplitude | {"posterior_wall": BURST_WALL[0] + (BURST_WALL[1] - BURST_WALL[0]) * u[2]},
+        amplitude=fracture.amplitude
+        | {
+            "posterior_wall": BURST_WALL[0] + (BURST_WALL[1] - BURST_WALL[0]) * u[2],
+            "fragment": BURST_PEAK[0] + (BURST_PEAK[1] - BURST_PEAK[0]) * peak,
+        },
     )
+
+
+def bulge(size: float, peak: float) -> np.ndarray:
+    """Displacement of the posterior wall by ``size`` mm over the height, (NV,): round, or with an edge at ``peak``."""
+    if not peak:
+        return size * (1 - VN**2)
+    above = VN - peak
+    straight = np.clip(1 - np.abs(above) / np.where(above > 0, 1.05 - peak, 0.75), 0, 1)
+    return size * 0.75 * (straight + np.sin(straight * np.pi / 2))  # the edge is broken bone, not a blade
 
 
 def person_of(patient: VirtualPatient, *, nuisance: float = 1.0) -> Person:
@@ -199,10 +271,29 @@ def person_of(patient: VirtualPatient, *, nuisance: float = 1.0) -> Person:
         patient.t_score,
         tuple(patient.fractures.items()),
         tuple((level, parts.morphology) for level, parts in patient.astlof.items()),
+        *_diseases(patient),
         patient.seed,
         patient.effect,
         nuisance,
     )
+
+
+def _diseases(patient):
+    """Labels by level, diseases by level that a film may show, and extents, as tuples.
+
+    What a film may show must not depend on what there is. Paper 04 scores 2 points for gas or fluid in a vertebra, so
+    every scored vertebra may show a cleft; paper 03 labels all vertebrae in view. Elsewhere a code is no label.
+    """
+    codes = {level: frozenset(found) for level, found in patient.diseases.items()}
+    for level, parts in patient.astlof.items():
+        codes[level] = codes.get(level, frozenset()) | ({"KD"} if parts.mri == CLEFT_POINTS else frozenset())
+    if patient.astlof:
+        primitives = dict.fromkeys(patient.astlof, ("KD",))
+    elif patient.levels:
+        primitives = dict.fromkeys(patient.levels, PRIMITIVES)
+    else:
+        primitives = {level: tuple(code for code in PRIMITIVES if code in found) for level, found in codes.items()}
+    return tuple(codes.items()), tuple(primitives.items()), tuple(patient.extents.items())
 
 
 def build(patient: VirtualPatient, level: str, *, nuisance: float = 1.0) -> Scene:
@@ -368,7 +459,7 @@ def body_of(person: Person, k: int, *, target: bool, alignment: Alignment | None
     ramp = 1.5 / np.mean(over_u[:, 0] - over_u[:, 1]) * 2  # 1.5 mm in half heights
     for step, lower_end in ((amount("step", "step"), amount("step", "step_height")), (wear.step, 0.6)):
         anterior = anterior + step * np.clip((VN - lower_end) / ramp, 0, 1)
-    posterior = posterior + amount("posterior_wall", "posterior_wall") * (1 - VN**2)
+    posterior = posterior + bulge(amount("posterior_wall", "posterior_wall"), amount("posterior_wall", "fragment"))
     sclerosis = wear.sclerosis + amount("sclerosis", "sclerosis")
     return Body(
         **_frame(person, k, alignment or person.actual),
@@ -402,6 +493,7 @@ def target_signs(person: Person, k: int, body: Body) -> TargetSigns:
         )
     angle = size["destruction_angle"]
     half_disc = max(spine.disc[k] / 2, 1.5)
+    cleft, node, cement = _primitives(person, k, body)
     return TargetSigns(
         band_hu=on["band"] * size["band_hu"],
         sclerosis_sup=170 * sclerosis,
@@ -422,7 +514,32 @@ def target_signs(person: Person, k: int, body: Body) -> TargetSigns:
         vacuum=7.0 * wear.vacuum,
         vacuum_v=bottom - half_disc,
         vacuum_radius=0.32 * depth,
+        cleft=cleft,
+        node=node,
+        cement=cement,
     )
+
+
+def _primitives(person, k, body):
+    """Cleft, node and cement of body ``k`` as a film shows them: their paths along the ray."""
+    cleft, node, cement = np.zeros(6), np.zeros(6), np.zeros((4, 6))
+    kinds = person.primitives.get(BODIES[k], ())
+    if not kinds:
+        return cleft, node, cement
+    found = person.disease(k, body)
+    if "KD" in kinds and found.cleft.shown:
+        c = found.cleft
+        cleft[:] = c.u, c.below, c.radius_u, c.radius_v, c.hu, c.radius_x
+    if "SN" in kinds and found.node.depth:
+        n = found.node
+        node[:] = n.superior, n.u, n.radius_u, n.depth, n.rim, n.radius_x
+    if "PS" in kinds and found.cement.shown:
+        middle = body.over_u[NU // 2, :2].mean()
+        cement[:] = found.cement.ellipsoids[:, [0, 1, 3, 4, 4, 5]]
+        cement[:3, 1] += middle  # the leak lies in the disc
+        cement[:, 2:4] = np.maximum(cement[:, 2:4], 1e-6)
+        cement[:, 4] = found.cement.hu
+    return cleft, node, cement
 
 
 def outline(body: Body):

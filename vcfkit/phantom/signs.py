@@ -136,6 +136,7 @@ def draw_fracture(rng: np.random.Generator, *, label: str, ha: float, hp: float,
         "lysis_u": between(14, -0.25, 0.25),  # of the depth
         "lysis_v": between(15, -0.20, 0.20),  # of the height
         "posterior_wall": between(16, 1.0, 4.0) * strength,  # mm
+        "fragment": 0.0,  # height of the bulge's edge; only a burst has one
         "destruction": between(17, 0.5, 0.9) * min(strength, 1.1),  # of the shell within the patch
         "destruction_angle": between(18, 0, 2 * np.pi),  # where on the contour
         "pedicle": 0.8 * min(strength, 1.1),  # part of the pedicle's shell that is gone

@@ -25,6 +25,7 @@ POSTERIOR = (
     (-42.0, -0.35, 18.0, 0.36, 4.0, 17.0, 0.0),  # spinous process
 )
 POSTERIOR_SHELL_MM, POSTERIOR_SHELL_HU, POSTERIOR_HU = 0.7, 620.0, 120.0
+PATHS = ("lysis", "cleft", "node", "cement")  # signs whose last number is a path, 0 when absent
 POSTERIOR_MEAN_HU = 300.0  # shell and inside together, for the coarse context
 
 
@@ -123,7 +124,7 @@ def stack_signs(targets, device):
     }
     return {
         "value": {name: torch.as_tensor(value, device=device) for name, value in numbers.items()},
-        "shown": {name: bool(np.any(value[..., -1] if name == "lysis" else value)) for name, value in numbers.items()},
+        "shown": {name: bool(np.any(value[..., -1] if name in PATHS else value)) for name, value in numbers.items()},
     }
 
 
@@ -180,6 +181,18 @@ def _signs(s, bodies, x, inner, shell, hu, grain, endplate, signs):
             for scale in (0.85, 1.1):  # two sizes soften the edge
                 path = ellipsoid_chord(s.u - u, s.v - v, ru * scale, rv * scale, half * scale)
                 added += 0.5 * (LYTIC_HU - hu) * torch.minimum(path, inner)
+    if shown["node"]:
+        added += _node(s, bodies, x, inner, hu, endplate, signs["value"]["node"])
+    if shown["cleft"]:
+        u, below, ru, rv, fill, half = (column.view(-1, 1, 1, 1) for column in signs["value"]["cleft"].unbind(1))
+        off = s.above - s.concavity_sup - endplate - below - 0.2 * grain
+        path = ellipsoid_chord(s.u - u, off, ru.clamp(min=1e-6), rv.clamp(min=1e-6), half)
+        added += (fill - hu) * torch.minimum(path, inner)
+    if shown["cement"]:
+        # Overlapping blobs hold their cement once: the longest path of the four counts.
+        u, v, ru, rv, fill, half = (column[..., None, None] for column in signs["value"]["cement"].unbind(2))
+        path = ellipsoid_chord(s.u - u, s.v - v, ru.clamp(min=1e-6), rv.clamp(min=1e-6), half).amax(1, keepdim=True)
+        added += (fill[:, :1] - SOFT_HU) * path
     if shown["swelling"]:
         size = value["swelling"]
         cuff = (s.u - bodies.depth[..., None, None] / 2 - size / 2) / (size / 2 + 0.5)
@@ -192,6 +205,19 @@ def _signs(s, bodies, x, inner, shell, hu, grain, endplate, signs):
         gas = ellipsoid_chord(s.u, s.v - value["vacuum_v"], value["vacuum_radius"], 1.2, value["vacuum"])
         added += (VACUUM_HU - DISC_HU) * gas
     return added[:, 0]
+
+
+def _node(s, bodies, x, inner, hu, endplate, node):
+    """Schmorl's node: disc in a dent of an endplate, and denser bone around it, over its lateral extent."""
+    superior, u, radius, depth, rim, half = (column.view(-1, 1, 1, 1) for column in node.unbind(1))
+    edge = torch.where(superior > 0, s.above - s.concavity_sup, s.below - s.concavity_inf) - endplate
+    inside, radius, depth = (edge > -endplate).to(edge.dtype), radius.clamp(min=1e-6), depth.clamp(min=1e-6)
+    dent = torch.minimum(ellipsoid_chord(s.u - u, edge.clamp(min=0), radius, depth, half), inner)
+    wider = torch.minimum(ellipsoid_chord(s.u - u, edge.clamp(min=0), radius + 1.3, depth + 1.3, half * 1.2), inner)
+    # Over the dent there is no endplate: its shell is moved to the rim.
+    gone = ellipsoid_chord(s.u - u, torch.zeros_like(edge), radius, depth, half)
+    shell = (CORTEX_HU - DISC_HU) * gone * ((edge <= 0) & (edge > -endplate)).to(edge.dtype)
+    return inside * ((DISC_HU - hu) * dent + rim * (wider - dent) - shell)
 
 
 def _disc(s, x):

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 
 from . import scene, signs
-from .anatomy import BODIES, LEVELS, align, generator
+from .anatomy import BODIES, LEVELS, generator
 from .chord import surface, to_frame
-from .disease import draw_disease, extra_loss
 from .grid import Grid
 from .scanner import CtScanner, reconstruct
 from .skeleton import CORTEX_HU, LYTIC_HU, POSTERIOR, POSTERIOR_SHELL_MM, SCLEROSIS_MM, VACUUM_HU, Skeleton
@@ -92,9 +91,7 @@ def scene_of(patient, nuisance: float = 1.0) -> CtScene:
 def _scene(wrapped, nuisance) -> CtScene:
     patient = wrapped.value
     person = scene.person_of(patient, nuisance=nuisance)
-    codes = {level: frozenset(found) for level, found in patient.diseases.items()}
     effect, key, spine = patient.effect, person.key, person.spine
-    person = _collapse(person, codes, effect)
     bodies, added, found = [], [], []
     n = len(BODIES)
     fragment, lateral = np.zeros((n, 2)), np.zeros((n, 4))
@@ -107,28 +104,15 @@ def _scene(wrapped, nuisance) -> CtScene:
         fracture = person.fractures.get(level, scene.UNBROKEN)
         share = signs.scaled(BURST, fracture.label, effect) if fracture.label else 0.0
         bulge = fracture.amplitude["posterior_wall"] * fracture.flags["posterior_wall"]
-        if bulge and u[0] < share:
+        if bulge and u[0] < share and not fracture.amplitude["fragment"]:
             body, fragment[k] = _retropulse(body, bulge, u[1])
         lateral[k] = (-0.15 + 0.3 * u[2], -6 + 12 * u[3], -6 + 12 * u[4], -8 + 16 * u[5])
-        height = float((body.over_u[:, 0] - body.over_u[:, 1]).min())
-        found.append(
-            draw_disease(
-                generator(*key, level, "disease"),
-                codes.get(level, frozenset()),
-                depth=body.depth,
-                width=body.width,
-                height=height,
-                disc=max(spine.disc[k - 1], 2.0),
-                effect=effect,
-                nuisance=nuisance,
-                lateral={code: where for (at, code), where in patient.extents.items() if at == level},
-            )
-        )
+        found.append(person.disease(k, body))
         bodies.append(body)
         added.append(scene.target_signs(person, k, body))
     disc_hu = DISC_MEAN + np.clip(DISC_SD * generator(*key, "discs").standard_normal(n), -DISC_LIMIT, DISC_LIMIT)
     rng = generator(*key, "field")
-    centre = _centre(person, {*codes, *patient.fractures}, rng)
+    centre = _centre(person, {*patient.diseases, *patient.fractures}, rng)
     scanner = reconstruct(patient.site, generator(*key, "reconstruction"), nuisance)
     if patient.levels:
         centre, scanner = _view(person, patient.levels, centre, scanner)
@@ -148,32 +132,10 @@ def _scene(wrapped, nuisance) -> CtScene:
     )
 
 
-def _collapse(person, codes, effect):
-    """Deeper loss where a body may hold a cleft, and a fracture where cement or a cleft lies in a whole body.
-
-    At effect 0 all broken bodies are treated alike; whether a body is broken is not scaled.
-    """
-    fractures, key, spine = dict(person.fractures), person.key, person.spine
-    for level in LEVELS:
-        found, k = codes.get(level, frozenset()), BODIES.index(level)
-        if level not in fractures and found & {"KD", "PS"}:
-            label = "acute" if "KD" in found else "chronic"  # a cleft comes in a recent fracture, cement in an old one
-            rng = generator(*key, level, "fracture")
-            fractures[level] = signs.draw_fracture(rng, label=label, ha=spine.ha[k], hp=spine.hp[k], effect=effect)
-        if level in fractures:
-            more, fracture = extra_loss(found, effect), fractures[level]
-            loss = tuple(min(part * (1 + more / fracture.largest_loss), signs.LOSS_MAX) for part in fracture.loss)
-            fractures[level] = dataclasses.replace(fracture, loss=loss)
-    actual = align(spine, scene.rims(spine, fractures))
-    return dataclasses.replace(person, fractures=fractures, actual=actual)
-
-
 def _retropulse(body, bulge, u):
     """An angular fragment of the upper third instead of the bulge over the whole height."""
     over_v, peak = body.over_v.copy(), 0.45 + 0.35 * u
-    above = scene.VN - peak
-    angular = np.clip(1 - np.abs(above) / np.where(above > 0, 1.05 - peak, 0.75), 0, 1)
-    over_v[:, 1] += bulge * (1.5 * angular - (1 - scene.VN**2))
+    over_v[:, 1] += scene.bulge(bulge, peak) - scene.bulge(bulge, 0.0)
     height = np.mean(body.over_u[:, 0] - body.over_u[:, 1])
     return dataclasses.replace(body, over_v=over_v), (0.5 + 0.15 * bulge, (peak - 0.55) * height / 2)
 
