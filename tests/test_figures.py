@@ -96,3 +96,35 @@ def test_residual_blocks_name_every_layer():
     words = [{text.get_text() for text in ax.texts} for ax in figures.residual_blocks(blocks).axes]
     assert {"conv", "unchanged"} <= words[0]
     assert {"other", "1×1"} <= words[1]
+
+
+def test_lasso_nomogram_calibration_and_decision_curves_draw_what_they_are_given():
+    import numpy as np
+    import pandas as pd
+
+    from vcfkit import decision, figures, selection
+
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(rng.normal(size=(60, 12)), columns=[f"f{k}" for k in range(12)])
+    y = (x["f3"] + rng.normal(size=60) > 0).astype(int)
+    lasso = selection.LassoSelector(folds=5).fit(x, y)
+    figure, drawn = figures.lasso(lasso, x.columns, most=3)
+    assert len(drawn) == lasso.support_.sum()
+    assert len(figure.axes[2].patches) == min(3, len(drawn))
+    assert len(figure.axes[0].lines) == 12 + 1  # and the line at λ
+
+    axes = decision.Nomogram({"age": 0.03, "sex": {"M": 0.0, "F": -1.2}}, -2.7, {"age": (15, 85)}).axes()
+    figure, drawn = figures.nomogram(axes, labels={"age": "Age (years)"})
+    assert drawn["axis"].unique().tolist() == list(axes)
+    assert "Age (years)" in [text.get_text() for text in figure.axes[0].texts]
+
+    with figures.style():
+        _, ax = figures.plt.subplots()
+        curves = decision.decision_curve(y, {"a": np.full(60, 0.5)}, thresholds=[0.1, 0.3], n_resamples=20)
+        assert figures.decision_curves(curves, bands=["a"], ax=ax) is curves
+        assert len(ax.lines) == 3
+        assert len(ax.collections) == 1
+        _, ax = figures.plt.subplots()
+        corners = figures.roc_of_models(y, {"a": x["f3"], "b": -x["f3"]}, auc_text={"a": "", "b": ""}, ax=ax)
+        assert corners["model"].unique().tolist() == ["a", "b"]
+    figures.plt.close("all")

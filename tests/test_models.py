@@ -174,3 +174,13 @@ def test_every_image_enters_at_mean_0_and_sd_1_and_a_flat_one_at_0():
     assert out[:2].mean((1, 2, 3)).abs().max() < 1e-12
     assert out[:2, 0].std((1, 2), correction=0).tolist() == pytest.approx([1, 1])
     assert (out[2] == 0).all()
+
+
+def test_one_input_channel_begins_as_the_same_function_of_a_grey_image():
+    colour, grey = (models.transfer_resnet50(2, channels=channels, seed=3).double().eval() for channels in (3, 1))
+    assert grey.network.conv1.weight.shape == (64, 1, 7, 7)
+    images = torch.randint(0, 255, (2, 32, 32), generator=torch.Generator().manual_seed(0))
+    # The sums of float32 kernels are float32 as well.
+    torch.testing.assert_close(grey(images), colour(images), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="channels: 1 or 3"):
+        models.transfer_resnet50(2, channels=2)

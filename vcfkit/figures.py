@@ -107,6 +107,135 @@ def roc_one_vs_rest(
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 
+def roc_of_models(
+    y_true: np.ndarray, scores: dict[str, np.ndarray], *, auc_text: dict[str, str], ax: Axes | None = None
+) -> pd.DataFrame:
+    """ROC curves of several models for the same rows, {0, 1} and any scores; a row of the answer per corner."""
+    from sklearn.metrics import roc_curve
+
+    ax = ax or plt.gca()
+    drawn = []
+    for (name, score), (colour, line, _) in zip(scores.items(), CYCLE, strict=False):
+        fpr, tpr, _ = roc_curve(y_true, score, drop_intermediate=False)
+        ax.plot(fpr, tpr, color=colour, ls=line, lw=1.4, label=f"{name}: {auc_text[name]}")
+        drawn.append(pd.DataFrame({"model": name, "false_positive_rate": fpr, "sensitivity": tpr}))
+    ax.plot([0, 1], [0, 1], color="0.7", lw=0.8, zorder=0)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="1 − specificity", ylabel="Sensitivity")
+    ax.set_aspect("equal")
+    ax.legend(loc="lower right", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)
+    return pd.concat(drawn, ignore_index=True)
+
+
+def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd.DataFrame]:
+    """A LASSO as papers 04 and 05 draw it: coefficient paths, cross-validated error against λ, coefficients at λ.
+
+    Parameters
+    ----------
+    selector : vcfkit.selection.LassoSelector, fitted
+    names : of the features it was given
+    most : the largest coefficients that are drawn as bars; the caption says of how many.
+
+    Returns
+    -------
+    Figure, DataFrame
+        Columns feature, coefficient of all that differ from 0, falling in size.
+    """
+    error = selector.mse_path_
+    mean, spread = error.mean(axis=1), error.std(axis=1, ddof=1) / np.sqrt(error.shape[1])
+    chosen = pd.DataFrame({"feature": list(names), "coefficient": selector.coef_})
+    chosen = chosen[selector.coef_ != 0].sort_values("coefficient", key=np.abs, ascending=False, kind="stable")
+    chosen = chosen.reset_index(drop=True)
+    with style():
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), width_ratios=(1, 1, 0.8))
+        left.plot(selector.alphas_, selector.coef_path_.T, lw=0.8)
+        left.set(ylabel="Coefficient (standardised features)", title="Path")
+        colour, _, marker = CYCLE[0]
+        middle.errorbar(selector.alphas_, mean, yerr=spread, fmt=marker, ms=2, color=colour, ecolor="0.75", lw=0.8)
+        middle.set(ylabel=f"Mean squared error, {error.shape[1]} folds (± SE)", title="Cross-validation")
+        for ax in (left, middle):
+            ax.axvline(selector.alpha_, color="black", ls="--", lw=0.9)
+            ax.set(xscale="log", xlabel="λ")
+        shown = chosen.head(most)
+        colours = [CYCLE[0][0] if value > 0 else CYCLE[1][0] for value in shown["coefficient"]]
+        right.barh(range(len(shown)), shown["coefficient"], color=colours)
+        right.axvline(0, color="0.3", lw=0.8)
+        labels = [f"{name} {'+' if value > 0 else '−'}" for name, value in shown.itertuples(index=False)]
+        right.set_yticks(range(len(shown)), labels, fontsize=5.5)
+        right.invert_yaxis()
+        count = f"{len(shown)} of {len(chosen)}" if len(shown) < len(chosen) else f"all {len(chosen)}"
+        right.set(xlabel="Coefficient", title=f"At λ = {selector.alpha_:.3f}, {count}")
+    return figure, chosen
+
+
+def decision_curves(curves: pd.DataFrame, *, bands: Sequence[str] = (), ax: Axes | None = None) -> pd.DataFrame:
+    """Net benefit against the threshold probability, from `vcfkit.decision.decision_curve`.
+
+    ``bands`` names the models whose bootstrap band is shaded: more than two hide one another.
+    """
+    ax = ax or plt.gca()
+    models = [name for name in curves["model"].unique() if name not in ("treat_all", "treat_none")]
+    for name, (colour, line, _) in zip(models, CYCLE, strict=False):
+        own = curves[curves["model"] == name]
+        ax.plot(own["threshold"], own["net_benefit"], color=colour, ls=line, lw=1.4, label=name)
+        if name in bands:
+            ax.fill_between(own["threshold"], own["low"], own["high"], color=colour, alpha=0.15, lw=0)
+    for name, label, line in (("treat_all", "treat all", "-"), ("treat_none", "treat none", "--")):
+        own = curves[curves["model"] == name]
+        ax.plot(own["threshold"], own["net_benefit"], color="0.45", ls=line, lw=0.9, label=label)
+    top = curves["net_benefit"].max()
+    ax.set(ylim=(-0.15 * top, 1.15 * top), xlabel="Threshold probability", ylabel="Net benefit")
+    ax.legend(frameon=False, fontsize=7)
+    return curves
+
+
+def nomogram(axes: dict[str, pd.DataFrame], *, labels: dict[str, str] | None = None) -> tuple[Figure, pd.DataFrame]:
+    """A nomogram as R's rms draws one: an axis of points, one per predictor, total points, predicted risk.
+
+    Parameters
+    ----------
+    axes : `vcfkit.decision.Nomogram.axes`
+    labels : names of axes as they are to be read.
+    """
+    labels = {"points": "Points", "total_points": "Total points", "linear_predictor": "Linear predictor"} | (
+        labels or {}
+    )
+    below = {"total_points", "linear_predictor", "risk"}
+    scales = {False: axes["points"]["points"].max(), True: axes["total_points"]["points"].max()}
+    with style():
+        figure, ax = plt.subplots(figsize=(7.4, 0.62 * len(axes) + 0.3))
+        ax.axis("off")
+        for row, (name, ticks) in enumerate(axes.items()):
+            place = ticks["points"].to_numpy(dtype=float) / scales[name in below]
+            ax.plot([place.min(), place.max()], [-row, -row], color="black", lw=0.9)
+            ax.text(-0.03, -row, labels.get(name, name), ha="right", va="center", fontsize=8)
+            # A label that would touch the last one goes to the other side of the axis, or stays a bare tick.
+            last = {1: -1.0, -1: -1.0}
+            for at, value in sorted(zip(place, ticks["value"], strict=True), key=lambda pair: pair[0]):
+                ax.plot([at, at], [-row, -row - 0.12], color="black", lw=0.8)
+                text = value if isinstance(value, str) else f"{value:g}"
+                room = 0.011 * len(text) + 0.012
+                side = next((side for side in (-1, 1) if at - last[side] >= room), None)
+                if side is not None:
+                    y, alignment = (-row - 0.16, "top") if side < 0 else (-row + 0.05, "bottom")
+                    ax.text(at, y, text, ha="center", va=alignment, fontsize=7)
+                    last[side] = at
+        ax.set(xlim=(-0.3, 1.03), ylim=(-len(axes) + 0.4, 0.4))
+    drawn = pd.concat({name: ticks.astype({"value": str}) for name, ticks in axes.items()}, names=["axis"])
+    return figure, drawn.reset_index("axis").reset_index(drop=True)
+
+
+def calibration(curve: pd.DataFrame, *, ax: Axes | None = None) -> pd.DataFrame:
+    """Observed share against predicted risk, from `vcfkit.decision.calibrate`: apparent, and optimism-corrected."""
+    ax = ax or plt.gca()
+    ax.plot([0, 1], [0, 1], color="0.7", lw=0.8, label="ideal")
+    for column, (colour, line, _) in zip(("apparent", "corrected"), CYCLE, strict=False):
+        ax.plot(curve["predicted"], curve[column], color=colour, ls=line, label=column)
+    ax.set(xlim=(0, 1), ylim=(-0.05, 1.05), xlabel="Predicted risk", ylabel="Observed share")
+    ax.set_aspect("equal")
+    ax.legend(frameon=False, fontsize=7)
+    return curve
+
+
 def confusion(counts: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> pd.DataFrame:
     """Confusion matrix with each row (true class) summing to 1; every cell shows its share and its count.
 
@@ -184,7 +313,7 @@ def flow(
     return figure
 
 
-def architecture(stages: pd.DataFrame, *, size: int) -> tuple[Figure, pd.DataFrame]:
+def architecture(stages: pd.DataFrame, *, size: int, channels: int = 3) -> tuple[Figure, pd.DataFrame]:
     """A network as a row of blocks, as tall as its maps are wide, from `vcfkit.models.stages`.
 
     Heights go with the square root of the side, so that the last stages remain visible.
@@ -194,7 +323,7 @@ def architecture(stages: pd.DataFrame, *, size: int) -> tuple[Figure, pd.DataFra
         ax.axis("off")
         sides = [size, *stages["side"]]
         captions = ["input\ngrey crop", *(f"{r.stage}\n{_folded(r.what)}" for r in stages.itertuples())]
-        shapes = [f"3 × {size}²", *(f"{r.channels} × {r.side}²" for r in stages.itertuples())]
+        shapes = [f"{channels} × {size}²", *(f"{r.channels} × {r.side}²" for r in stages.itertuples())]
         shapes = [text.removesuffix(" × 1²") for text in shapes]
         grey = np.linspace(0.95, 0.6, len(sides))
         for k, (side, caption, shape) in enumerate(zip(sides, captions, shapes, strict=True)):

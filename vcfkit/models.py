@@ -375,10 +375,11 @@ class Checkpoint(NamedTuple):
 
 
 class ZScoredInput(torch.nn.Module):
-    """Feeds a one-channel image to a colour network, every image at mean 0 and standard deviation 1.
+    """Feeds a one-channel image to a network, every image at mean 0 and standard deviation 1.
 
-    Paper 04, Radiomics and DTL features extraction: "Each image underwent Z-score normalization". ``(B, H, W)`` or
-    ``(B, 1, H, W)`` of any grey scale → ``(B, 3, H, W)``; an image without contrast becomes 0.
+    Paper 04, Radiomics and DTL features extraction: "Each image underwent Z-score normalization"; paper 05, DTL feature
+    extraction, likewise. ``(B, H, W)`` or ``(B, 1, H, W)`` of any grey scale → ``(B, C, H, W)``, C the channels of the
+    network's first layer; an image without contrast becomes 0.
     """
 
     def __init__(self, network: torch.nn.Module):
@@ -389,16 +390,22 @@ class ZScoredInput(torch.nn.Module):
         grey = images.to(next(self.network.parameters()).dtype).view(len(images), 1, *images.shape[-2:])
         spread, mean = torch.std_mean(grey, dim=(1, 2, 3), keepdim=True, correction=0)
         scaled = (grey - mean) / torch.where(spread > 0, spread, torch.ones_like(spread))
-        return self.network(scaled.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last))
+        channels = self.network.conv1.in_channels
+        return self.network(scaled.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last))
 
 
-def transfer_resnet50(n_classes: int, start: Checkpoint | None = None, *, seed: int = 0) -> ZScoredInput:
-    """ResNet-50 with a fresh last layer on a backbone that was trained before (paper 04, Figure 6).
+def transfer_resnet50(
+    n_classes: int, start: Checkpoint | None = None, *, channels: int = 3, seed: int = 0
+) -> ZScoredInput:
+    """ResNet-50 with a fresh last layer on a backbone that was trained before (paper 04, Figure 6; paper 05).
 
     Parameters
     ----------
     start : Checkpoint, optional
         `imagenet_resnet50`, `radimagenet_resnet50` or a stand-in (`vcfkit.stand_ins`); None begins at random.
+    channels : {1, 3}
+        Of the first layer. With 1 (paper 05: "the input channel is 1") its kernels are the sums of the three colours',
+        so that the network begins as the same function of a grey image.
     seed : int
         Of the fresh layer, and of the rest without ``start``.
 
@@ -413,6 +420,11 @@ def transfer_resnet50(n_classes: int, start: Checkpoint | None = None, *, seed: 
     network.float()
     if start is not None:
         _load_backbone(network, start.state, start.weights.name)
+    if channels == 1:
+        network.conv1.weight = torch.nn.Parameter(network.conv1.weight.data.sum(dim=1, keepdim=True))
+        network.conv1.in_channels = 1
+    elif channels != 3:
+        raise ValueError(f"channels: 1 or 3 required, found {channels!r}")
     return ZScoredInput(network.to(memory_format=torch.channels_last))
 
 

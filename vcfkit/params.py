@@ -78,7 +78,47 @@ class AcuteChronicPathological(Parameters):
     nuisance: Annotated[float, Field(ge=0, le=2)]
 
 
+class CtAcuteChronic(Parameters):
+    """Paper 05 (Zhang 2023). Comments in the profiles say where each value stands in the paper."""
+
+    classes: ClassVar[tuple[str, ...]] = ("acute", "chronic")
+
+    split_unit: Literal["vertebra", "patient"]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    window_width: Annotated[float, Field(gt=0)]
+    window_level: float
+    n_delineated_again: Annotated[int, Field(ge=2)]
+    icc_least: Annotated[float, Field(gt=0, lt=1)]
+    spearman_most: Fraction
+    lasso_folds: Annotated[int, Field(ge=2)]
+    correlation_most: Fraction
+    image_size: Annotated[int, Field(ge=32)]
+    deep_components: PositiveInt
+    classifier_folds: Annotated[int, Field(ge=2)]
+    bin_width: Annotated[float, Field(gt=0)]
+    log_sigmas_mm: list[Annotated[float, Field(gt=0)]]
+    wavelet: str | None
+    filters: list[str]
+    classifier: Literal["SVM", "KNN", "DecisionTree", "RandomForest", "ExtraTrees", "XGBoost", "LightGBM"]
+    trees: PositiveInt
+    backbone_learning_rate: Annotated[float, Field(gt=0)]
+    task_learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Annotated[int, Field(ge=2)]
+    weights: Annotated[str, Field(pattern=r"^(auto|imagenet|random)$")]
+    epochs: PositiveInt
+    precision: Literal["64-true", "32-true", "bf16-mixed"]
+    n_bootstrap: Annotated[int, Field(ge=100)]
+    n_repeats: PositiveInt
+    n_subsamples: Annotated[int, Field(ge=2)]
+    n_split_seeds: Annotated[int, Field(ge=2)]
+    fraction: Fraction
+    effect: Annotated[float, Field(ge=0, le=2)]
+    nuisance: Annotated[float, Field(ge=0, le=2)]
+    cache_dir: str | None = None
+
+
 SCHEMAS: dict[str, type[Parameters]] = {
+    "05_ct_acute_chronic": CtAcuteChronic,
     "02_xray_acute_chronic_pathological": AcuteChronicPathological,
 }
 

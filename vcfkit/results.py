@@ -103,6 +103,10 @@ class Run:
             raise ValueError("predictions hold undefined probabilities")
         frame.to_csv(self.staging / "predictions.csv", index=False)
 
+    def features(self, frame: pd.DataFrame) -> None:
+        """Write ``features.csv``: index ``sample_id``, one column per feature, to six significant digits."""
+        frame.rename_axis("sample_id").to_csv(self.staging / "features.csv", float_format="%.6g")
+
     def table(self, number: str | int, frame: pd.DataFrame) -> None:
         """Write a table under the paper's own number, unrounded."""
         frame.to_csv(self.staging / "tables" / f"table_{number}.csv", index=False)
@@ -160,7 +164,7 @@ class Run:
 
         parameters = self.parameters.model_dump()
         # Folder names only: a path tells a hospital's user and machine names.
-        for name in ("data_dir", "results_dir"):
+        for name in {"data_dir", "results_dir", "cache_dir"} & set(parameters):
             parameters[name] = Path(parameters[name]).name if parameters[name] else None
         if self.parameters.data_dir:
             self._facts["data"]["manifest_sha256"] = sha256(Path(self.parameters.data_dir) / "manifest.csv")

@@ -61,7 +61,7 @@ class IccFilter(_Filter):
         Of `vcfkit.radiomics.icc`; the papers name none. ICC(2,1) is absolute agreement of readers who stand for others.
 
     Only the rows of `X` that were delineated again take part: a reading of a row that `X` does not hold (a test row,
-    another fold) is left aside.
+    another fold) is left aside. A row that stands twice (a bootstrap) counts once.
 
     Attributes
     ----------
@@ -85,10 +85,11 @@ class IccFilter(_Filter):
         for name, again in self.readings.items():
             if missing := [column for column in X.columns if column not in again.columns]:
                 raise ValueError(f"readings[{name!r}]: {len(missing)} features are missing, first {missing[0]}")
-            rows = X.index.intersection(again.index, sort=False)
+            once = X[~X.index.duplicated()]
+            rows = once.index.intersection(again.index, sort=False)
             if len(rows) < 2:
                 raise ValueError(f"readings[{name!r}]: two rows of the features delineated again required, {len(rows)}")
-            pair = np.stack([X.loc[rows].to_numpy().T, again.loc[rows, X.columns].to_numpy().T], axis=2)
+            pair = np.stack([once.loc[rows].to_numpy().T, again.loc[rows, X.columns].to_numpy().T], axis=2)
             found[name], self.n_rows_[name] = radiomics.icc_features(pair, form=self.form), len(rows)
         self.icc_ = pd.DataFrame(found, index=X.columns)
         stable = (self.icc_ >= self.threshold).all(axis=1).to_numpy()  # NaN passes no threshold
