@@ -52,9 +52,11 @@ def _cohort(paper: Paper) -> None:
     paper.add(
         "text.screened",
         ["results.patients.screened", "results.patients.excluded"],
-        stated="399 patients who met the inclusion criteria",
-        recomputed="34 of them left out by the exclusion criteria",
-        method="399 − 34 = 365: inclusion criteria met, then exclusions",
+        stated=f"{paper['results.patients.screened']} patients who met the inclusion criteria",
+        recomputed=f"{paper['results.patients.excluded']} of them left out by the exclusion criteria",
+        method=f"{paper['results.patients.screened']} − {paper['results.patients.excluded']} = "
+        f"{paper.count(['results.patients.screened', '-results.patients.excluded'])}: inclusion criteria met, then "
+        "exclusions",
         verdict="consistent",
     )
     paper.total("sum.sex", "results.patients", ["results.males", "results.females"])
@@ -64,12 +66,14 @@ def _cohort(paper: Paper) -> None:
             f"sum.table_1.sex.{cls}", f"table1.patients.{cls}", [f"table1.females.{cls}", f"table1.males.{cls}"]
         )
     for sex in ("females", "males"):
+        moved = paper.count([f"results.{sex}", *(f"-table1.{sex}.{cls}" for cls in CLASSES)])
         paper.total(
             f"sum.table_1.{sex}",
             f"results.{sex}",
             [f"table1.{sex}.{cls}" for cls in CLASSES],
             method="text against both columns of Table 1",
-            on_failure="Text and table both add up to 365 patients, with 26 counted as the other sex.",
+            on_failure=f"Text and table both add up to {paper['results.patients']} patients, with {abs(moved)} counted "
+            "as the other sex.",
         )
     for cls in CLASSES:
         paper.same(
@@ -101,8 +105,10 @@ def _cohort(paper: Paper) -> None:
     paper.add(
         "text.patients.both",
         ["table1.patients.acute", "table1.patients.chronic", "results.patients", "figure12.age.chronic"],
-        stated="patients with acute VCFs 253, with chronic VCFs 112",
-        recomputed="253 + 112 = 365: every patient in one column",
+        stated=f"patients with acute VCFs {paper['table1.patients.acute']}, with chronic VCFs "
+        f"{paper['table1.patients.chronic']}",
+        recomputed=f"{paper['table1.patients.acute']} + {paper['table1.patients.chronic']} = "
+        f"{paper.count(['table1.patients.acute', 'table1.patients.chronic'])}: every patient in one column",
         method="Figure 12 shows a patient with multiple acute and chronic fractures, who belongs to both columns",
         verdict="undecidable",
         note="How patients with fractures of both kinds were counted is not printed.",
@@ -145,16 +151,19 @@ def _split(paper: Paper) -> None:
             + [f"discussion.vertebrae.{cohort}.{cls}" for cohort in COHORTS.values() for cls in classes],
             stated="8:2",
             recomputed=f"{counts[0]}:{counts[1]} = {10 * counts[0] / total:.2f}:{10 * counts[1] / total:.2f}",
-            method=f"0.8·{total} = {expected:g}",
+            method=f"{paper['methods.share.training']}·{total} = {expected:g}",
             verdict="consistent" if abs(counts[0] - expected) < 1 else "inconsistent",
         )
+    ratios = [
+        ":".join(str(paper[f"discussion.vertebrae.{cohort}.{cls}"]) for cohort in COHORTS.values()) for cls in CLASSES
+    ]
     paper.add(
         "text.split.unit",
         ["methods.share.training", "methods.share.testing", *cells, "results.patients"],
         stated="patients randomly allocated 8:2",
-        recomputed="vertebrae are divided exactly 8:2 in both classes (252:63, 164:41)",
-        method="0.8·315 = 252 and 0.8·205 = 164 to the vertebra; with 1 to several vertebrae per patient, dividing 365 "
-        "patients at random would hit both only by chance",
+        recomputed=f"vertebrae are divided exactly 8:2 in both classes ({' and '.join(ratios)})",
+        method=f"{paper['methods.share.training']} of either class to the vertebra; with 1 to several vertebrae per "
+        f"patient, dividing {paper['results.patients']} patients at random would hit both only by chance",
         verdict="undecidable",
         note="The counts are those of a division of vertebrae, stratified by class; patients per cohort are not "
         "printed. With vertebrae divided, fractures of one patient may stand on both sides.",
@@ -208,7 +217,7 @@ def _baseline(paper: Paper) -> None:
         "results.age.mean",
         "results.age.sd",
         patients,
-        on_failure="The columns of Table 1 add up to the 365 patients of the text.",
+        on_failure=f"The columns of Table 1 add up to the {paper['results.patients']} patients of the text.",
     )
     vertebrae = [(f"table1.age.mean.{cls}", f"table1.age.sd.{cls}", f"table1.vertebrae.{cls}") for cls in CLASSES]
     paper.pooled(
@@ -226,7 +235,9 @@ def _baseline(paper: Paper) -> None:
         ["results.age.mean", *(f"table1.age.mean.{cls}" for cls in CLASSES)],
         stated=str(paper["results.age.mean"]),
         recomputed=f"between {a.value:g} and {b.value:g}; it would need {100 * share:.0f}% acute",
-        method=f"({b.value:g} − {paper['results.age.mean'].text}) / ({b.value:g} − {a.value:g}); 253/365 are 69%",
+        method=f"({b.value:g} − {paper['results.age.mean'].text}) / ({b.value:g} − {a.value:g}); "
+        f"{paper['table1.patients.acute']}/{paper['results.patients']} are "
+        f"{100 * paper.count('table1.patients.acute') / paper.count('results.patients'):.0f}%",
         verdict="consistent" if inside else "impossible",
     )
     # p values of Table 1
@@ -258,7 +269,8 @@ def _baseline(paper: Paper) -> None:
         "table1.p.vertebrae",
         pd.DataFrame([(name, p, p, p) for name, p in candidates.items()], columns=["test", "p", "p_low", "p_high"]),
         items=[f"table1.{one}.{cls}" for one in ("vertebrae", "patients") for cls in CLASSES],
-        method=f"{k} of {n} vertebrae against a share of 1/2, and of {100 * of_patients:.1f}% (253/365)",
+        method=f"{k} of {n} vertebrae against a share of 1/2, and of {100 * of_patients:.1f}% "
+        f"({paper['table1.patients.acute']}/{paper['results.patients']})",
         note="The footnote: difference in the number of acute and chronic fractures.",
     )
 

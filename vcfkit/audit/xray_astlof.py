@@ -1,6 +1,6 @@
 """Checks of the numbers that paper 04 (Zhang J 2024) prints.
 
-Table 1 is headed "patients" and counts vertebrae (712, 178, 111, 75), so its counts, means and SDs are read both ways.
+Table 1 is headed "patients" and counts vertebrae, so its counts, means and SDs are read both ways.
 The accuracies of Table 3 are read as one-vs-rest accuracies of the vertebrae of a set, which is how Methods introduce
 them; other readings (sensitivity, predictive value, F1 of a class) are tried and named in the notes.
 """
@@ -297,7 +297,7 @@ def _baseline(paper: Paper) -> None:
         ["results.patients", *everywhere],
         stated="patients treated, by class",
         recomputed=f"{paper.count(everywhere)} of {paper.count('results.patients')} patients",
-        method="sum over classes and treatments; Table 2 has the same counts of 1076 vertebrae",
+        method="sum over classes and treatments; Table 2 has the same counts of vertebrae",
         verdict="inconsistent",
         note="The text calls patients what Table 2 counts as vertebrae.",
     )
@@ -339,11 +339,12 @@ def _hundred(paper: Paper, id: str, shares: list[str]) -> None:
 
 def _table_1(paper: Paper) -> None:
     several = ["results.patients.two_fractures", "results.patients.three_fractures", "results.patients.three_fractures"]
+    vertebrae, patients = ([f"{place}.{name}" for name in SETS] for place in ("table_1.vertebrae", "figure_1.patients"))
     paper.add(
         "text.table_1.unit",
-        [f"table_1.vertebrae.{name}" for name in SETS] + [f"figure_1.patients.{name}" for name in SETS],
-        stated="baseline characteristics of patients, n = 712, 178, 111, 75",
-        recomputed="652, 125, 96, 68 patients in Figure 1",
+        [*vertebrae, *patients],
+        stated=f"baseline characteristics of patients, n = {', '.join(str(paper[one]) for one in vertebrae)}",
+        recomputed=f"{', '.join(str(paper[one]) for one in patients)} patients in Figure 1",
         method="the n of Table 1 are the vertebrae of Figure 1",
         verdict="inconsistent",
         note="Age, sex and T-score of a patient with three fractures enter three times.",
@@ -412,7 +413,8 @@ def _table_1(paper: Paper) -> None:
         "results.age",
         "results.age.sd",
         groups,
-        on_failure="The text speaks of 942 patients, the table counts 1076 rows: patients with several fractures "
+        on_failure=f"The text speaks of {paper['results.patients']} patients, the table counts "
+        f"{paper.count([n for *_, n in groups])} rows: patients with several fractures "
         "weigh more there, which can explain it, but the table's title says patients.",
     )
     by_figure = [(f"table_1.age.{name}", f"table_1.age.{name}.sd", f"figure_1.patients.{name}") for name in SETS]
@@ -524,10 +526,10 @@ def _allocation(paper: Paper) -> None:
             + [f"figure_1.{unit}.{name}" for name in ("training", "internal")],
             stated="8:2",
             recomputed=f"{a}:{b} = {100 * a / (a + b):.1f}:{100 * b / (a + b):.1f}",
-            method=f"{a} / ({a} + {b}); 0.8·{a + b} = {expected:.1f}",
+            method=f"{a} / ({a} + {b}); {paper['methods.training_share']}·{a + b} = {expected:.1f}",
             verdict="consistent" if abs(a - expected) < 1 else "inconsistent",
             on_failure="The ratio holds for vertebrae only. Dividing vertebrae lets fractures of one patient fall on "
-            "both sides; that 652 + 125 = 777 counts every patient once says that none did.",
+            "both sides; that the patients of Figure 1 add up, each counted once, says that none did.",
         )
     train, internal = "training", "internal"
     more = {name: paper.count(f"figure_1.vertebrae.{name}") - paper.count(f"figure_1.patients.{name}") for name in SETS}
