@@ -1,7 +1,10 @@
 """Grad-CAM finds what a network was built to look at."""
 
 import numpy as np
+import pandas as pd
+import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from vcfkit import explain
 
@@ -39,3 +42,21 @@ def test_share_inside_is_the_masks_share_for_a_flat_map_and_undefined_for_an_emp
     shares = explain.share_inside(np.stack([np.ones((10, 10)), np.zeros((10, 10))]), masks)
     assert shares[0] == 0.3
     assert np.isnan(shares[1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_shap_of_a_linear_model_is_coefficient_times_distance_from_the_training_mean(n_classes):
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(rng.normal(size=(150, 4)), columns=list("abcd"))
+    y = np.array(["p", "q", "r"])[rng.integers(0, n_classes, 150)]
+    model = LogisticRegression().fit(x.to_numpy(), y)
+    rows = x.iloc[:7] + 1
+    found = explain.linear_shap(model, x, rows)
+    expected = model.coef_[None] * (rows - x.mean()).to_numpy()[:, None]
+    assert found.values.transpose(0, 2, 1) == pytest.approx(expected, abs=1e-12)
+    score = model.decision_function(rows.to_numpy()).reshape(7, -1)
+    assert found.base + found.values.sum(axis=1) == pytest.approx(score, abs=1e-12)
+    assert found.classes == (("p", "q", "r") if n_classes == 3 else ("q",))
+    importance = found.importance()
+    assert importance.sum(axis=1).is_monotonic_decreasing
+    assert importance.loc["b"].to_numpy() == pytest.approx(np.abs(found.values[:, 1]).mean(axis=0))

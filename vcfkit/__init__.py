@@ -14,14 +14,16 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG, NIfTI, NRRD, boxes, masks
 ``vcfkit.radiomics``      extraction with pyradiomics, ICC of repeated delineations, ComBat over centres
 ``vcfkit.selection``      feature selection on training rows, its stability; classifiers by grid search
+``vcfkit.fusion``         radiomics and deep features to one short list (paper 04)
 ``vcfkit.models``         networks, weights, device choice
 ``vcfkit.training``       one training loop; predict
 ``vcfkit.pretraining``    task pretraining on other virtual patients, with extra labels
+``vcfkit.stand_ins``      two small pretrainings where RadImageNet and ImageNet are absent (paper 04)
 ``vcfkit.detection``      overlap of boxes, hits and misses, average precision
 ``vcfkit.metrics``        reports, AUC, bootstrap and DeLong intervals, tests, calibration
 ``vcfkit.decision``       net benefit and decision curves, nomogram, corrected calibration
 ``vcfkit.readers``        reader study: operating points, multi-reader multi-case test, virtual readers
-``vcfkit.explain``        Grad-CAM and its localisation score
+``vcfkit.explain``        Grad-CAM and its localisation score; SHAP of a linear model
 ``vcfkit.audit``          what printed numbers imply; the checks of each paper
 ``vcfkit.tables``         paper-shaped tables; published beside reproduced
 ``vcfkit.figures``        one function per kind of figure

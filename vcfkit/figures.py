@@ -421,6 +421,132 @@ def accuracy_identity(points: pd.DataFrame, *, n_classes: int = 3) -> tuple[Figu
     return figure, points
 
 
+def roc_averages(y_true: Sequence[str], probabilities: np.ndarray, *, classes: Sequence[str], ax: Axes) -> pd.Series:
+    """Add a macro and a micro curve to one-vs-rest ROC curves; returns the areas under the drawn curves.
+
+    Micro pools all (class, row) pairs. The macro *curve* is the mean sensitivity of the classes at each false-positive
+    rate, with straight lines between corners, as plotting code usually has it; its area is not the mean of the classes'
+    AUCs to the last digit, and that mean is what "macro AUC" is said to be (paper 04, Model evaluation).
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    positive = np.asarray(y_true)[:, None] == np.asarray(classes)
+    fpr, tpr, _ = roc_curve(positive.ravel(), probabilities.ravel())
+    curves = {"micro": (fpr, tpr)}
+    each = [roc_curve(positive[:, k], probabilities[:, k])[:2] for k in range(len(classes)) if positive[:, k].any()]
+    grid = np.unique(np.concatenate([fpr for fpr, _ in each]))
+    curves["macro"] = grid, np.mean([np.interp(grid, *curve) for curve in each], axis=0)
+    for name, (colour, line, _) in zip(curves, CYCLE[3:], strict=False):
+        ax.plot(*curves[name], color=colour, ls=line, lw=1.2, label=f"{name} curve: {auc(*curves[name]):.3f}")
+    ax.legend(loc="lower right", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)
+    return pd.Series({name: auc(*curve) for name, curve in curves.items()})
+
+
+def coefficients(weights: pd.Series, *, ax: Axes | None = None, title: str = "", labels: int = 30) -> pd.Series:
+    """Horizontal bars of a linear score's coefficients, the largest on top; at most ``labels`` of them."""
+    ax = ax or plt.gca()
+    shown = weights.reindex(weights.abs().sort_values(ascending=False, kind="stable").index)[:labels][::-1]
+    colours = [CYCLE[0][0] if value > 0 else CYCLE[1][0] for value in shown]
+    ax.barh(range(len(shown)), shown, color=colours)
+    ax.set_yticks(range(len(shown)), [_shortened(name) for name in shown.index], fontsize=7)
+    ax.axvline(0, color="0.3", lw=0.8)
+    more = f" ({labels} largest of {len(weights)})" if len(weights) > labels else ""
+    ax.set(xlabel="Coefficient (features at mean 0, SD 1)", title=title + more)
+    return shown[::-1]
+
+
+def shap_importance(importance: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> pd.DataFrame:
+    """Mean absolute SHAP value of each feature, stacked over the classes; see `vcfkit.explain.Shap.importance`."""
+    ax = ax or plt.gca()
+    shown, start = importance[::-1], np.zeros(len(importance))
+    hatches = ("", "///", "...", "xxx")
+    for name, (colour, *_), hatch in zip(shown.columns, CYCLE, hatches, strict=False):
+        ax.barh(range(len(shown)), shown[name], left=start, color=colour, hatch=hatch, ec="white", lw=0, label=name)
+        start = start + shown[name].to_numpy()
+    ax.set_yticks(range(len(shown)), [_shortened(name) for name in shown.index], fontsize=7)
+    ax.set(xlabel="Mean |SHAP value| (log-odds)", title=title)
+    ax.legend(frameon=False)
+    return importance
+
+
+def shap_swarm(values: np.ndarray, features: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> None:
+    """SHAP values of one class, a dot per row and feature, coloured by the feature's value (blue low, red high).
+
+    Parameters
+    ----------
+    values : array (n, n_features)
+    features : DataFrame (n, n_features)
+        In the order in which they are drawn, the first on top.
+    """
+    ax = ax or plt.gca()
+    ranks = features.rank(pct=True).to_numpy()
+    for k in range(values.shape[1]):
+        # Rows spread across the line in the order of their position, which needs no random jitter.
+        order = np.argsort(np.argsort(values[:, k], kind="stable"), kind="stable")
+        spread = 0.6 * ((order * 7) % 11 - 5) / 11
+        dots = ax.scatter(values[:, k], -k + spread, c=ranks[:, k], cmap="coolwarm", s=6, vmin=0, vmax=1)
+    ax.axvline(0, color="0.3", lw=0.8)
+    ax.set_yticks(-np.arange(values.shape[1]), [_shortened(name) for name in features.columns], fontsize=7)
+    ax.set(xlabel="SHAP value (log-odds)", title=title)
+    bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], pad=0.02, aspect=30)
+    bar.ax.set_yticklabels(["low", "high"], fontsize=7)
+
+
+def shap_decision(
+    values: np.ndarray, base: float, features: Sequence[str], *, groups: Sequence[str], ax: Axes | None = None, title=""
+) -> np.ndarray:
+    """Decision plot: each row's score from the base value, feature by feature from the bottom, to its end on top.
+
+    Parameters
+    ----------
+    values : array (n, n_features)
+        Of one class; ``features`` in the order in which they are drawn, the first on top.
+    groups : sequence of str
+        A colour and line style each, for instance the true classes of the rows.
+
+    Returns
+    -------
+    array (n,)
+        The scores on top: log-odds of the class.
+    """
+    ax = ax or plt.gca()
+    paths = base + np.concatenate([np.zeros((len(values), 1)), np.cumsum(values[:, ::-1], axis=1)], axis=1)
+    for name, (colour, line, _) in zip(sorted(set(groups)), CYCLE, strict=False):
+        for k, row in enumerate(np.flatnonzero(np.asarray(groups) == name)):
+            label = name if k == 0 else None
+            ax.plot(paths[row], np.arange(paths.shape[1]), color=colour, ls=line, lw=0.8, alpha=0.7, label=label)
+    ax.axvline(base, color="0.3", lw=0.8)
+    ax.set_yticks(np.arange(len(features)) + 0.5, [_shortened(name) for name in features[::-1]], fontsize=7)
+    ax.set(xlabel="Score (log-odds)", title=title, ylim=(0, len(features)))
+    ax.legend(title="true class", fontsize=7, title_fontsize=7, loc="lower right", framealpha=0.85, edgecolor="none")
+    return paths[:, -1]
+
+
+def paired_seeds(points: pd.DataFrame, *, value: str, ax: Axes | None = None, title: str = "") -> pd.DataFrame:
+    """Two models at the same seeds, a line between the two of each seed, and the models' means.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns seed, model (two of them) and ``value``.
+    """
+    ax = ax or plt.gca()
+    table = points.pivot(index="seed", columns="model", values=value)[points["model"].unique()]
+    for row in table.to_numpy():
+        ax.plot([0, 1], row, color="0.75", lw=0.8, zorder=0)
+    for k, (name, (colour, _, marker)) in enumerate(zip(table.columns, CYCLE, strict=False)):
+        ax.plot(np.full(len(table), k), table[name], marker, color=colour, ms=4, ls="")
+        ax.plot([k - 0.18, k + 0.18], [table[name].mean()] * 2, color=colour, lw=2)
+    ax.set_xticks([0, 1], [_folded(name) for name in table.columns], fontsize=7)
+    ax.set(xlim=(-0.5, 1.5), title=title)
+    return table
+
+
+def _shortened(name: str) -> str:
+    """A feature's name without what all of them share."""
+    return str(name).replace("-mm-3D", "").replace("original_", "")
+
+
 def _folded(text: str) -> str:
     """Words over several short lines."""
     return textwrap.fill(text, 14)

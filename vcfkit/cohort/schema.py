@@ -189,7 +189,7 @@ STUDIES = {
                 T_SCORE,
                 Extra("acuity", "words", "of the fracture on MRI", ("acute", "chronic")),
                 *(
-                    Extra(f"astlof_{part}", "whole", f"points for {what}", (0, 3))
+                    Extra(f"astlof_{part}", "whole", f"points for {what}", (0, 2))
                     for part, what in (
                         ("morphology", "the shape of the fracture"),
                         ("mri", "the MRI"),
@@ -197,7 +197,7 @@ STUDIES = {
                         ("pain", "the pain"),
                     )
                 ),
-                Extra("astlof_score", "whole", "sum of the points", (0, 12)),
+                Extra("astlof_score", "whole", "sum of the points", (1, 8)),
                 Extra("treatment", "words", "what was done", ("conservative", "PVA", "open surgery")),
             ),
         ),

@@ -21,7 +21,14 @@ five papers was simulated: ``results/studies/coverage.csv`` (`vcfkit.studies`).
 
 from vcfkit.estimates import Interval, TestResult
 from vcfkit.metrics.calibration import Calibration, calibration
-from vcfkit.metrics.comparisons import McnemarResult, auc_permutation_test, holm, mcnemar
+from vcfkit.metrics.comparisons import (
+    McnemarResult,
+    SeedDifference,
+    auc_permutation_test,
+    holm,
+    mcnemar,
+    seed_difference,
+)
 from vcfkit.metrics.curves import OperatingPoint, hand_till_auc, partial_auc, pr_curve, roc_curve, youden_threshold
 from vcfkit.metrics.delong import DelongMatrix, delong_ci, delong_matrix, delong_test, delong_test_unpaired
 from vcfkit.metrics.reports import (
@@ -44,6 +51,7 @@ __all__ = [
     "Interval",
     "McnemarResult",
     "OperatingPoint",
+    "SeedDifference",
     "TestResult",
     "auc_permutation_test",
     "binary_report",
@@ -67,6 +75,7 @@ __all__ = [
     "partial_auc",
     "pr_curve",
     "roc_curve",
+    "seed_difference",
     "weighted_auc",
     "youden_threshold",
 ]
