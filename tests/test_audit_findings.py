@@ -55,6 +55,16 @@ def test_most_checks_of_papers_01_to_03_pass_and_each_has_more_than_a_hundred(fo
         assert counts["inconsistent"] > 10
 
 
+def test_every_check_has_a_kind_and_the_overview_adds_up(found):
+    for frame in (one.reset_index() for one in found.values()):
+        table = audit.overview(frame)
+        assert set(table.index) <= {*audit.KINDS, "all"}
+        assert table.loc["all", "checks"] == len(frame) == table["checks"].iloc[:-1].sum()
+        failed = audit.failures(frame)
+        assert len(failed) == table.loc["all", ["inconsistent", "impossible"]].sum()
+        assert set(failed["verdict"]) <= {"inconsistent", "impossible"}
+
+
 def test_an_unknown_stem_is_refused():
     with pytest.raises(ValueError, match="no audit of '06'; known: 01_xray_fresh_vcf"):
         audit.findings("06")

@@ -50,7 +50,15 @@ def test_results_are_what_the_contract_names(first):
     found = {str(path.relative_to(first)) for path in first.rglob("*") if path.is_file()}
     figures = {f"figures/figure_{n}.{kind}" for n in FIGURES for kind in ("png", "svg")}
     tables = {f"tables/table_{n}.csv" for n in TABLES}
-    rest = {"notebook.ipynb", "cohort.csv", "predictions.csv", "comparison.csv", "metrics.json", "provenance.json"}
+    rest = {
+        "notebook.ipynb",
+        "cohort.csv",
+        "predictions.csv",
+        "comparison.csv",
+        "audit.csv",
+        "metrics.json",
+        "provenance.json",
+    }
     assert found == figures | tables | rest
 
 

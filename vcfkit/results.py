@@ -124,6 +124,13 @@ class Run:
         """Write published beside reproduced (see `vcfkit.tables.comparison`)."""
         frame.to_csv(self.staging / "comparison.csv", index=False)
 
+    def audit(self, found: pd.DataFrame) -> None:
+        """Write the checks of the printed numbers (`vcfkit.audit.findings`), and note how many have each verdict."""
+        from vcfkit.audit import verdicts
+
+        found.to_csv(self.staging / "audit.csv", index=False)
+        self._facts["audit"] = verdicts(found)
+
     def metrics(self, values: dict[str, float]) -> None:
         """Write ``metrics.json``, flat name → number; an undefined one is null."""
         flat = {name: None if math.isnan(value) else float(value) for name, value in values.items()}

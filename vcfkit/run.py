@@ -444,7 +444,7 @@ def _row(folder: Path, stem: str, started: float) -> dict[str, str]:
         row["reproduced"] = str(sum(bool(line["reproduced"]) for line in published))
     if (place / "provenance.json").is_file():
         verdicts = json.loads((place / "provenance.json").read_text(encoding="utf-8")).get("audit", {})
-        row["audit"] = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "-"
+        row["audit"] = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count) or "-"
     return row
 
 

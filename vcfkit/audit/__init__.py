@@ -11,7 +11,7 @@ import pandas as pd
 
 from .. import params
 from . import ct_acute_chronic, ct_diseases, xray_acute_chronic, xray_astlof, xray_fresh
-from .findings import COLUMNS, VERDICTS, Paper
+from .findings import COLUMNS, KINDS, VERDICTS, Paper, kind
 from .primitives import (
     AucIntervalCheck,
     AucSpread,
@@ -39,6 +39,7 @@ from .primitives import (
 
 __all__ = [
     "COLUMNS",
+    "KINDS",
     "VERDICTS",
     "AucIntervalCheck",
     "AucSpread",
@@ -52,10 +53,12 @@ __all__ = [
     "conflicts",
     "confusion_matrices",
     "f1_from",
+    "failures",
     "findings",
     "grim",
     "match_p",
     "mean_one_vs_rest_accuracy",
+    "overview",
     "p_from_counts",
     "p_from_intervals",
     "p_from_means",
@@ -96,6 +99,22 @@ def verdicts(found: pd.DataFrame) -> dict[str, int]:
     """How many checks have each verdict, in the order of `VERDICTS`, zeros included."""
     counts = found["verdict"].value_counts()
     return {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
+
+
+def overview(found: pd.DataFrame) -> pd.DataFrame:
+    """Counts of checks by kind (rows, with a last row ``all``) and verdict (columns, with ``checks``, their sum)."""
+    kinds = pd.Categorical(found["id"].map(kind), categories=[*KINDS, "other"])
+    table = pd.crosstab(kinds, found["verdict"]).reindex(columns=VERDICTS, fill_value=0)
+    table = table.loc[[name for name in [*KINDS, "other"] if name in table.index]]
+    table.loc["all"] = table.sum()
+    table["checks"] = table.sum(axis=1)
+    return table.rename_axis(index=None, columns=None)
+
+
+def failures(found: pd.DataFrame) -> pd.DataFrame:
+    """The checks that fail (``inconsistent``, ``impossible``), for reading: by id, stated and recomputed."""
+    failed = found[found["verdict"].isin(["inconsistent", "impossible"])]
+    return failed.set_index("id")[["where", "stated", "recomputed", "verdict"]]
 
 
 @functools.lru_cache(maxsize=8)

@@ -23,6 +23,21 @@ from .primitives import Range
 VERDICTS = ("consistent", "rounding", "inconsistent", "impossible", "undecidable")
 COLUMNS = ["id", "where", "stated", "recomputed", "method", "verdict", "note", "items"]
 
+# What the first part of a check's id says, in the words of an overview.
+KINDS = {
+    "counts and sums": "sum flow units labels total resampling ratio",
+    "shares of whole counts": "percent share grim",
+    "confusion matrices": "matrix reader",
+    "identities between figures": "balanced between bound f1 bayes prevalence implied identity least mixture "
+    "one_vs_rest ovr path point",
+    "means and deviations": "mean sd pooled fit",
+    "p values": "p chi2 variances",
+    "intervals": "interval inside symmetric bootstrap",
+    "one number in several places": "text same",
+    "statements": "claim order chance",
+    "splits and dates": "split random dates",
+}
+
 # An id, or several to be added; "-" before an id subtracts it.
 Ref = str | Sequence[str]
 
@@ -645,6 +660,12 @@ class Paper:
             verdict=verdict,
             **options,
         )
+
+
+def kind(id: str) -> str:
+    """The kind of check (a key of `KINDS`) that an id names."""
+    first = id.partition(".")[0]
+    return next((name for name, prefixes in KINDS.items() if first in prefixes.split()), "other")
 
 
 def show(found: Range | float, decimals: int, *, percent: bool = False) -> str:
