@@ -38,7 +38,7 @@ FOLDER = Path(__file__).parents[1] / "results" / "studies"
 EXTERNAL = ("YHDH", "BMUH")
 
 
-PRETRAINING = pretraining.Recipe(films=2400, shape=(224, 96), patch_epochs=10, film_epochs=4, contrast_width=14.0)
+PRETRAINING = pretraining.Recipe(films=2400, shape=(224, 96), patch_epochs=8, film_epochs=2, contrast_width=14.0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Settings:
     training_fraction: float = 0.7
     validation_fraction: float = 0.5
     shape: tuple[int, int] = (224, 96)
-    epochs: int = 5
+    epochs: int = 3
     batch_size: int = 6
     learning_rate: float = 1e-4
     horizontal_flip: float = 0.5
