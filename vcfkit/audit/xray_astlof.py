@@ -6,6 +6,7 @@ them; other readings (sensitivity, predictive value, F1 of a class) are tried an
 """
 
 import math
+from itertools import product
 
 from scipy import stats
 
@@ -675,15 +676,18 @@ def _accuracies(paper: Paper) -> None:
         for model in MODELS:
             rows = [f"table_3.accuracy.{name}.{model}.{cls}" for cls in CLASSES]
             macro = f"table_3.accuracy.{name}.{model}.macro"
+            other = _other_reading(paper, rows, macro, sizes)
             for cls, row, size in zip(CLASSES, rows, sizes, strict=True):
                 paper.possible_share(
                     f"grim.accuracy.{name}.{model}.{cls}",
                     row,
                     n,
-                    note=_other_reading(paper, row, size),
-                    on_failure="No count of the set's vertebrae gives it, so it is no one-vs-rest accuracy of the set.",
+                    fail="inconsistent" if other else "impossible",
+                    on_failure="No count of the set's vertebrae gives it, so it is no one-vs-rest accuracy of the set. "
+                    + (other or "The three can together be no sensitivities, predictive values or F1-scores either."),
                 )
                 _youden(paper, f"bound.accuracy.{name}.{model}.{cls}", row, row.replace("accuracy", "auc", 1), size, n)
+            _nobody(paper, f"nobody.accuracy.{name}.{model}", rows[2], sizes[2], n)
             paper.mean(
                 f"mean.accuracy.{name}.{model}",
                 macro,
@@ -738,10 +742,71 @@ def _accuracies(paper: Paper) -> None:
             )
 
 
-def _other_reading(paper: Paper, row: str, size: str) -> str:
-    """What else an accuracy of a class can be: its share of right ones among the class's own vertebrae."""
-    own = primitives.proportion_is_possible(paper[row].text, paper.count(size))
-    return f"As a sensitivity it would be {own[0]}/{paper.count(size)}." if own else ""
+def _other_reading(paper: Paper, rows: list[str], macro: str, sizes: list[str]) -> str:
+    """What the three accuracies of a set can together be instead of one-vs-rest accuracies, with an example.
+
+    Preferred are examples without digits cut off, and of those ones in which the last row is the share of right classes.
+    """
+    own = [paper.count(size) for size in sizes]
+    n = sum(own)
+    for truncation in (False, True):
+        whole = primitives.proportion_is_possible(paper[macro].text, n, truncation=truncation)
+        for name, options in _readings([paper[row].text for row in rows], own, truncation).items():
+            tables = list(_tables(options, own))
+            if tables:
+                right, called = next((table for table in tables if sum(table[0]) in whole), tables[0])
+                text = f"Together the three can be {name}: {right} right of {called} put into the classes"
+                fits = f"; the last row is then {sum(right)}/{n}, the share of right classes" * (sum(right) in whole)
+                return f"{text}{fits}."
+    return ""
+
+
+def _readings(texts: list[str], own: list[int], truncation: bool) -> dict[str, list[list[tuple[int, int]]]]:
+    """Pairs (right, put into the class) of each class that print as ``texts``, by what those may be."""
+    n = sum(own)
+
+    def hits(text, denominator, each=1):
+        counts = primitives.proportion_is_possible(text, denominator, truncation=truncation)
+        return [k // each for k in counts if k % each == 0]
+
+    pairs = list(zip(texts, own, strict=True))
+    return {
+        "sensitivities": [[(k, m) for k in hits(text, size) for m in range(k, n + 1)] for text, size in pairs],
+        "positive predictive values": [
+            [(k, m) for m in range(1, n + 1) for k in hits(text, m) if k <= size] for text, size in pairs
+        ],
+        "F1-scores": [
+            [(k, m) for m in range(n + 1) for k in hits(text, size + m, 2) if k <= min(size, m)] for text, size in pairs
+        ],
+    }
+
+
+def _tables(options: list[list[tuple[int, int]]], own: list[int]):
+    """Three-class tables of answers that have one pair of each class in ``options``: (right ones), (put into them)."""
+    third = {}
+    for k, called in options[2]:
+        third.setdefault(called, []).append(k)
+    for (a, called_a), (b, called_b) in product(*options[:2]):
+        called = (called_a, called_b, sum(own) - called_a - called_b)
+        for c in third.get(called[2], []):
+            right = (a, b, c)
+            # A table exists if no class misses and attracts more than all that are wrong.
+            if all(x + m - 2 * k <= sum(own) - sum(right) for k, x, m in zip(right, own, called, strict=True)):
+                yield right, called
+
+
+def _nobody(paper: Paper, id: str, accuracy: str, positive: str, n: str) -> None:
+    """A one-vs-rest accuracy of the rare class against that of putting no vertebra into it."""
+    k, total = paper.count(positive), paper.count(n)
+    paper.add(
+        id,
+        [accuracy, positive, n],
+        stated=f"accuracy {paper[accuracy].text} for class 2",
+        recomputed=f"putting no vertebra into class 2: {(total - k) / total:.3f}",
+        method=f"({total} − {k}) / {total}",
+        verdict="consistent" if paper[accuracy].range.value > (total - k) / total else "undecidable",
+        on_failure="Possible, as accuracy depends on the threshold; it then says nothing for the model.",
+    )
 
 
 def _youden(paper: Paper, id: str, accuracy: str, auc: str, positive: str, n: str) -> None:
