@@ -687,7 +687,7 @@ def _accuracies(paper: Paper) -> None:
                     + (other or "The three can together be no sensitivities, predictive values or F1-scores either."),
                 )
                 _youden(paper, f"bound.accuracy.{name}.{model}.{cls}", row, row.replace("accuracy", "auc", 1), size, n)
-            _nobody(paper, f"nobody.accuracy.{name}.{model}", rows[2], sizes[2], n)
+            _nobody(paper, f"chance.accuracy.{name}.{model}", rows[2], sizes[2], n)
             paper.mean(
                 f"mean.accuracy.{name}.{model}",
                 macro,
@@ -745,7 +745,7 @@ def _accuracies(paper: Paper) -> None:
 def _other_reading(paper: Paper, rows: list[str], macro: str, sizes: list[str]) -> str:
     """What the three accuracies of a set can together be instead of one-vs-rest accuracies, with an example.
 
-    Preferred are examples without digits cut off, and of those ones in which the last row is the share of right classes.
+    Preferred: no digits cut off, then the last row as the share of right classes.
     """
     own = [paper.count(size) for size in sizes]
     n = sum(own)
