@@ -492,6 +492,17 @@ def _claims(paper):
         verdict="inconsistent",
         note="Four is the number of modules, each of many convolutions.",
     )
+    thoracic, fresh = ([f"table1.{one}.{name}" for name in COHORTS] for one in ("thoracic", "participants"))
+    fresh = [f"{one}.fresh" for one in fresh]
+    paper.add(
+        "text.levels.radiographs",
+        [*thoracic, *fresh],
+        stated="lumbar spine radiography",
+        recomputed=f"{paper.count(thoracic)} of {paper.count(fresh)} fresh fractures are thoracic",
+        method="sums over the cohorts of Table 1",
+        verdict="undecidable",
+        note="A lumbar film shows the lowest thoracic vertebrae; which levels these are is not printed.",
+    )
     columns = [one.rsplit(".", 1)[1] for one in paper.ids("table2.accuracy.validation.*")]
     paper.add(
         "claim.models_compared",
