@@ -168,3 +168,32 @@ def test_embedded_features_are_what_the_last_layer_reads(easy):
     logits = features @ fc.weight.detach().double().numpy().T + fc.bias.detach().double().numpy()
     with torch.inference_mode():
         assert logits == pytest.approx(network(easy[0]).double().numpy(), abs=1e-4)
+
+
+def test_labels_that_do_not_exclude_each_other_are_learnt_one_by_one():
+    """Two labels: bright on the left, bright on the right; an image may have both or none."""
+    generator = torch.Generator().manual_seed(0)
+    flags = torch.randint(0, 2, (64, 2), generator=generator)
+    images = torch.zeros((64, 16, 16), dtype=torch.uint8)
+    images[:, :, :8] = (200 * flags[:, 0]).view(-1, 1, 1).to(torch.uint8)
+    images[:, :, 8:] = (200 * flags[:, 1]).view(-1, 1, 1).to(torch.uint8)
+    network = torch.nn.Sequential(_Scaled(), torch.nn.Flatten(), torch.nn.Linear(256, 2)).double()
+    history = training.fit(
+        network,
+        images,
+        flags.double(),
+        optimizer=torch.optim.Adam(network.parameters(), lr=0.05),
+        launcher=training.fabric(device="cpu", precision="64-true"),
+        epochs=20,
+        batch_size=16,
+        monitor=(images[:8], flags[:8].double()),
+    )
+    probabilities = training.predict(network, images, exclusive=False)
+    assert ((probabilities > 0.5) == flags.numpy().astype(bool)).all()
+    assert history["training_accuracy"].iloc[-1] == history["monitor_accuracy"].iloc[-1] == 1
+    assert (probabilities.sum(axis=1) > 1.5).any(), "two labels at once"
+
+
+class _Scaled(torch.nn.Module):
+    def forward(self, images):
+        return images.double() / 255

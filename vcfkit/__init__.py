@@ -20,6 +20,8 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.pretraining``    task pretraining on other virtual patients, with extra labels
 ``vcfkit.stand_ins``      two small pretrainings where RadImageNet and ImageNet are absent (paper 04)
 ``vcfkit.detection``      overlap of boxes, hits and misses, average precision
+``vcfkit.detector``       Faster R-CNN for vertebrae on slices, its training and offline augmentation
+``vcfkit.patches``        from boxes to labelled vertebra patches; resampling of training rows
 ``vcfkit.metrics``        reports, AUC, bootstrap and DeLong intervals, tests, calibration
 ``vcfkit.decision``       net benefit and decision curves, nomogram, corrected calibration
 ``vcfkit.readers``        reader study: operating points, multi-reader multi-case test, virtual readers

@@ -73,7 +73,7 @@ def resnet18(n_classes: int, *, weights: str = "auto", seed: int = 0) -> tuple[G
     """
     if weights not in ("auto", "imagenet", "random"):
         raise ValueError(f"weights: auto, imagenet or random required, found {weights!r}")
-    with _initialising(seed):
+    with initialising(seed):
         network = torchvision.models.resnet18(weights=None)
         network.fc = torch.nn.Linear(network.fc.in_features, n_classes)
     network.float()
@@ -217,7 +217,7 @@ def classifier(
     if weights not in ("auto", "imagenet", "random"):
         raise ValueError(f"weights: auto, imagenet or random required, found {weights!r}")
     recipe = ARCHITECTURES[architecture]
-    with _initialising(seed):
+    with initialising(seed):
         network = getattr(torchvision.models, recipe.builder)(weights=None)
         last = network.classifier if hasattr(network, "classifier") else network
         name = "1" if hasattr(network, "classifier") else "fc"
@@ -238,14 +238,14 @@ def classifier(
             network.load_state_dict({k: v for k, v in state.items() if not k.startswith(last_layer)}, strict=False)
     if head == "log-sum-exp":
         setattr(last, name, torch.nn.Identity())
-        with _initialising(seed + 1):
+        with initialising(seed + 1):
             network = LogSumExp(network.double(), recipe).float()
     return GreyscaleInput(network.to(memory_format=torch.channels_last)), used
 
 
 def small_residual(*, seed: int = 0) -> GreyscaleInput:
     """A ResNet-101 with one block a stage and the log-sum-exp head: what task pretraining trains and then deepens."""
-    with _initialising(seed):
+    with initialising(seed):
         trunk = ResNet(Bottleneck, [1, 1, 1, 1])
         trunk.fc = torch.nn.Identity()
         network = LogSumExp(trunk, ARCHITECTURES["DRN"])
@@ -271,7 +271,7 @@ def default_dtype(dtype: torch.dtype):
 
 
 @contextmanager
-def _initialising(seed: int):
+def initialising(seed: int):
     """Draw weights in float64 from their own stream.
 
     torch draws float32 normals by an approximation that depends on the processor's vector instructions; training grows
@@ -414,7 +414,7 @@ def transfer_resnet50(
     ZScoredInput
         ``(B, H, W)`` → logits ``(B, n_classes)``. Its ``network.avgpool`` gives the 2,048 features.
     """
-    with _initialising(seed):
+    with initialising(seed):
         network = torchvision.models.resnet50(weights=None)
         network.fc = torch.nn.Linear(network.fc.in_features, n_classes)
     network.float()

@@ -80,14 +80,16 @@ def fit(
     keep: Literal["last", "best"] = "last",
     checkpoint: Path | None = None,
 ) -> pd.DataFrame:
-    """Train with cross-entropy for a fixed number of epochs.
+    """Train for a fixed number of epochs: cross-entropy for one class of many, binary cross-entropy for several labels.
 
     Parameters
     ----------
     network : Module
         ``(B, H, W)`` uint8 → logits ``(B, n_classes)``. Trained in place.
-    images, targets : uint8 tensor (n, H, W), int64 tensor (n,)
-        The training rows and nothing else.
+    images, targets : uint8 tensor (n, H, W); int64 tensor (n,), or floating-point tensor (n, n_classes)
+        The training rows and nothing else. Whole numbers are classes that exclude each other. A table of 0 and 1 holds
+        labels that do not: every output is a yes or no of its own (paper 03, "multi-output"), and accuracy is the share
+        of right answers over all outputs.
     optimizer : Optimizer
         Over ``network.parameters()``.
     augment : callable, optional
@@ -158,12 +160,12 @@ def fit(
             # Fabric casts what a model returns to torch's default type; float64 would end here.
             with default_dtype(precise):
                 logits = model(x)
-            loss = F.cross_entropy(logits, y)
+            loss = _loss(logits, y)
             optimizer.zero_grad()
             launcher.backward(loss)
             optimizer.step()
             with torch.no_grad():
-                total += torch.stack([loss.double() * len(y), (logits.argmax(1) == y).sum().double()])
+                total += torch.stack([loss.double() * len(y), _right(logits, y).sum()])
         mean_loss, accuracy = (total / len(images)).tolist()
         if not np.isfinite(mean_loss):
             raise FloatingPointError(f"epoch {epoch}: the training loss is {mean_loss}; lower the learning rate")
@@ -171,8 +173,8 @@ def fit(
         if monitor is not None:
             logits = _logits(network, monitor[0], launcher.device, batch_size, launcher).double()
             watched = monitor[1].to(logits.device)
-            row["monitor_loss"] = F.cross_entropy(logits, watched).item()
-            row["monitor_accuracy"] = (logits.argmax(1) == watched).double().mean().item()
+            row["monitor_loss"] = _loss(logits, watched).item()
+            row["monitor_accuracy"] = _right(logits, watched).mean().item()
         history.append(row)
         if keep == "best" and (best is None or row["monitor_loss"] < best["monitor_loss"]):
             best = {"epoch": epoch, "monitor_loss": row["monitor_loss"], "network": _copy(network.state_dict())}
@@ -210,15 +212,34 @@ def embed(
 
 
 def predict(
-    network: torch.nn.Module, images: torch.Tensor, *, batch_size: int = 64, launcher: Fabric | None = None
+    network: torch.nn.Module,
+    images: torch.Tensor,
+    *,
+    batch_size: int = 64,
+    launcher: Fabric | None = None,
+    exclusive: bool = True,
 ) -> np.ndarray:
-    """Class probabilities (softmax), shape (n, n_classes), float64. The network is left in evaluation mode.
+    """Class probabilities, shape (n, n_classes), float64. The network is left in evaluation mode.
 
-    ``launcher`` predicts in the precision that it trained in; without one, in that of the weights.
+    ``launcher`` predicts in the precision that it trained in; without one, in that of the weights. ``exclusive``
+    classes share a probability of one (softmax), other labels have one each (sigmoid).
     """
     device = next(network.parameters()).device
-    logits = _logits(network, images, device, batch_size, launcher)
-    return torch.softmax(logits.double(), dim=1).cpu().numpy()
+    logits = _logits(network, images, device, batch_size, launcher).double()
+    return (torch.softmax(logits, dim=1) if exclusive else torch.sigmoid(logits)).cpu().numpy()
+
+
+def _loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if targets.is_floating_point():
+        return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+    return F.cross_entropy(logits, targets)
+
+
+def _right(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Per row, the share of its answers that are right."""
+    if targets.is_floating_point():
+        return ((logits > 0) == (targets > 0.5)).double().mean(dim=1)
+    return (logits.argmax(1) == targets).double()
 
 
 def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -279,6 +279,71 @@ def one_vs_rest(
     return pd.concat(parts, ignore_index=True)
 
 
+def multi_label(
+    y_true: pd.DataFrame,
+    probabilities: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 0,
+    groups: ArrayLike | None = None,
+    method: str = "percentile",
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Reports of labels that do not exclude each other, each against all other rows (paper 03, Table 3).
+
+    Parameters
+    ----------
+    y_true : DataFrame of 0 and 1, shape (n, n_labels)
+        One column per label. A row may carry several labels, or none.
+    probabilities : array, shape (n, n_labels)
+        Columns in the order of ``y_true``; a row is called positive for a label where its probability reaches
+        ``threshold``.
+    groups : array, shape (n,), optional
+        Patient of each row; see `bootstrap_ci`. All labels share the same resamples.
+    method, device
+        As in `bootstrap_ci`.
+
+    Returns
+    -------
+    DataFrame
+        As `one_vs_rest`, the column ``class`` naming the label; ``mean`` averages over labels. A label that no row or
+        every row carries has undefined AUC and sensitivity or specificity (NaN), not an error.
+    """
+    labels = list(y_true.columns)
+    flags = checks.finite("y_true", y_true, ndim=2)
+    scores = checks.finite("probabilities", probabilities, ndim=2)
+    if flags.shape != scores.shape or not len(flags):
+        raise ValueError(
+            f"probabilities: one row per row of y_true and one column per label required, {flags.shape}; "
+            f"found {scores.shape}"
+        )
+    if not np.isin(flags, (0, 1)).all():
+        raise ValueError(f"y_true: 0 or 1 required, found {flags[~np.isin(flags, (0, 1))][0]}")
+    threshold = checks.threshold(threshold)
+    positives = [flags[:, k] == 1 for k in range(len(labels))]
+    sums = resampled_sums(
+        np.concatenate([confusion_rows(own, scores[:, k] >= threshold) for k, own in enumerate(positives)]),
+        [PairwiseAuc.of_classes(own, scores[:, k]) for k, own in enumerate(positives)],
+        n_resamples=n_resamples,
+        seed=seed,
+        units=checks.units(groups, len(flags)),
+        leave_out=method == "bca",
+        device=device,
+    )
+    values = {name: ratios(*sums.linear[4 * k : 4 * k + 4]) | {"auc": sums.aucs[k]} for k, name in enumerate(labels)}
+    values["mean"] = {metric: np.mean([values[name][metric] for name in labels], axis=0) for metric in BINARY_METRICS}
+    parts = []
+    for name, found in values.items():
+        kept = {metric: found[metric] for metric in BINARY_METRICS}
+        part = _with_undefined_share(intervals(kept, n_resamples=n_resamples, level=level, method=method))
+        part.insert(0, "class", name)
+        part.insert(2, "n_positive", int(positives[labels.index(name)].sum()) if name in labels else len(flags))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
 def multiclass_auc(
     y_true: ArrayLike,
     probabilities: ArrayLike,
