@@ -32,6 +32,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.results``        the results folder: predictions, tables, figures, provenance
 ``vcfkit.run``            runs notebooks with papermill
 ``vcfkit.bench``          speed against what a user would write; ``vcfkit.studies`` coverage of intervals, effect sweep
+``vcfkit.leakage``        what a network finds in virtual patients where nothing should be
 ``vcfkit.learnability``   whole radiographs learnt at the size of an hour on one core
 ========================  =====================================================================
 

@@ -86,8 +86,13 @@ def held_out_auc(features, labels, training, *, penalty: float = 100.0) -> float
     and hence reversed, in the others.
     """
     labels, training = np.asarray(labels, bool), np.asarray(training, bool)
-    model = _classifier(penalty).fit(features[training], labels[training])
-    return float(roc_auc_score(labels[~training], model.decision_function(features[~training])))
+    score = held_out_score(features[training], features[~training], labels[training], penalty=penalty)
+    return float(roc_auc_score(labels[~training], score))
+
+
+def held_out_score(training, testing, labels, *, penalty: float = 100.0) -> np.ndarray:
+    """Decision function on the rows of ``testing``, fitted on those of ``training`` and their ``labels``."""
+    return _classifier(penalty).fit(training, np.asarray(labels, bool)).decision_function(testing)
 
 
 def _classifier(penalty):

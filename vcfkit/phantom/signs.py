@@ -27,7 +27,7 @@ PENETRANCE = {
     "jagged": (0.90, 0.25, 0.90),  # roughened endplate
     "sclerosis": (0.12, 0.60, 0.10),  # of both endplates
     "remodelled": (0.22, 0.55, 0.22),  # smooth contour, rim spurs
-    "lysis": (0.03, 0.03, 0.75),
+    "lysis": (0.03, 0.03, 0.70),  # no sign alone may tell its class from the rest at 0.85
     "posterior_wall": (0.12, 0.05, 0.60),  # convex
     "destruction": (0.04, 0.02, 0.60),  # patches of the shell
     "pedicle": (0.02, 0.02, 0.35),  # one pedicle's shell
