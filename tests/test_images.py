@@ -413,7 +413,7 @@ def own(tmp_path):
 
     def write(*rows):
         table = pd.DataFrame(rows, columns=["sample_id", "label", "level", "image", "box"])
-        table = table.assign(patient_id=table["sample_id"], site="Site 1", cohort="development", age="", sex="")
+        table = table.assign(patient_id="P-1", site="Site 1", cohort="development", age="", sex="")
         table.to_csv(tmp_path / "manifest.csv", index=False)
         return tmp_path
 

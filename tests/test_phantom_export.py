@@ -27,13 +27,8 @@ from vcfkit.phantom.cohorts import (
 from vcfkit.phantom.disease import DISEASES
 from vcfkit.phantom.scanner import MAGNIFICATION
 
+FILES = ["image", "mask", "box", "mask_intra", "mask_inter"]
 SIZES = {XRAY_FRESH: 96, XRAY_ACUTE_CHRONIC: 48, CT_DISEASES: 128, XRAY_ASTLOF: 64, CT_ACUTE_CHRONIC: 64}
-CLASSES = {
-    XRAY_FRESH: ("fresh", "non-fresh"),
-    XRAY_ACUTE_CHRONIC: ("acute", "chronic", "pathologic"),
-    XRAY_ASTLOF: ("class_0", "class_1", "class_2"),
-    CT_ACUTE_CHRONIC: ("acute", "chronic"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +63,24 @@ def opened(folder, stem):
 
 
 @pytest.mark.parametrize("stem", SIZES)
+def test_the_frame_of_a_cohort_read_back_is_written_as_that_in_memory(made, stem, tmp_path):
+    rows = manifest(made[stem])
+    names = [c.name for c in PAPERS[stem].cohorts(0, 1.0)]
+    drawn = phantom.draw(stem, fractions=dict.fromkeys(names, 0.001 if stem == CT_DISEASES else 0.002))
+    drawn = drawn.set_index("sample_id", drop=False).loc[rows["sample_id"]]
+    for name, samples in (("memory", drawn), ("files", opened(made[stem], stem))):
+        cohort.for_results(samples, stem=stem).to_csv(tmp_path / name, index=False)
+    assert (tmp_path / "files").read_text() == (tmp_path / "memory").read_text()
+
+
+@pytest.mark.parametrize("stem", SIZES)
 def test_the_manifest_is_the_samples_frame_with_paths(made, stem):
     rows = manifest(made[stem])
     names = [c.name for c in PAPERS[stem].cohorts(0, 1.0)]
     drawn = phantom.draw(stem, fractions=dict.fromkeys(names, 0.001 if stem == CT_DISEASES else 0.002))
     drawn = drawn.set_index("sample_id").loc[rows["sample_id"]].reset_index()
-    assert list(rows.columns) == [*drawn.columns, "reference"]
+    again = ["mask_intra", "mask_inter"] if stem in (XRAY_ASTLOF, CT_ACUTE_CHRONIC) else []
+    assert list(rows.columns) == [*drawn.columns, "reference", *again]
     assert (rows["source"] == "virtual").all()
     assert rows["reference"].tolist() == drawn["image"].tolist()
     same = [name for name in drawn.columns if name not in ("image", "mask", "box")]
@@ -93,7 +100,7 @@ def test_a_manifest_passes_the_door_without_a_fault_and_keeps_virtual_names(made
 def test_every_file_belongs_to_a_row_and_every_row_has_its_files(made, stem):
     rows = manifest(made[stem])
     files = {str(path.relative_to(made[stem])) for path in made[stem].rglob("*") if path.is_file()}
-    named = {cell for column in ("image", "mask", "box") for cell in rows[column] if cell}
+    named = {cell for column in rows.columns.intersection(FILES) for cell in rows[column] if cell}
     assert files == named | {"manifest.csv"}
 
 
@@ -120,7 +127,12 @@ def test_exported_windows_and_masks_of_paper_04_come_back_to_the_byte(made):
     samples = opened(made[XRAY_ASTLOF], XRAY_ASTLOF)
     rows = virtual(manifest(made[XRAY_ASTLOF]))
     pictures, bodies, marks = render.vertebra_windows(rows, size=64, mm_per_pixel=1.0)
-    read = images.read_windows(samples, size=64)
+    read = images.read_windows(samples, size=64, readers=("intra", "inter"))
+    in_memory = images.read_windows(rows, size=64, readers=("intra", "inter"))
+    for reader in ("intra", "inter"):
+        assert torch.equal(read.again[reader], in_memory.again[reader])
+        assert not torch.equal(read.again[reader], read.masks)
+    assert images.delineated_twice(samples).all()
     assert torch.equal(read.images, pictures)
     assert torch.equal(read.masks, bodies)
     assert read.mm_per_pixel == 1.0
@@ -296,11 +308,12 @@ def test_boxes_of_paper_03_are_those_of_the_rendered_slice_with_the_labels_of_th
 def test_volumes_of_paper_05_hold_the_hu_the_mask_and_their_place_in_the_virtual_patient(made):
     rows = manifest(made[CT_ACUTE_CHRONIC])
     made_boxes = ct.ct_boxes(rows["reference"].tolist())
-    volumes = images.read_volumes(opened(made[CT_ACUTE_CHRONIC], CT_ACUTE_CHRONIC))
+    volumes = images.read_volumes(opened(made[CT_ACUTE_CHRONIC], CT_ACUTE_CHRONIC), readers=("intra", "inter"))
     assert torch.equal(volumes.hu, made_boxes.hu)
     assert torch.equal(volumes.masks, made_boxes.masks["truth"])
-    in_memory = images.read_volumes(virtual(rows), readers=("intra",))
+    in_memory = images.read_volumes(virtual(rows), readers=("intra", "inter"))
     assert torch.equal(volumes.hu, in_memory.hu)
+    assert all(torch.equal(volumes.again[reader], in_memory.again[reader]) for reader in ("intra", "inter"))
     assert not torch.equal(in_memory.again["intra"], in_memory.masks)
     for j, row in enumerate(rows.itertuples()):
         read, mask = (sitk.ReadImage(str(made[CT_ACUTE_CHRONIC] / name)) for name in (row.image, row.mask))

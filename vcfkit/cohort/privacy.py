@@ -87,8 +87,8 @@ def for_results(samples: pd.DataFrame, *, stem: str | None = None, extras: Seque
             shown[column] = shown[column].mask(exported)
         shown = shown.drop(columns=REFERENCE)
     known = [] if stem is None else [extra for extra in study_of(stem).extras if extra.name in shown]
-    files = [extra.name for extra in known if extra.kind == "file"]
-    for column in ("image", "mask", *files):
+    shown = shown.drop(columns=[extra.name for extra in known if extra.kind == "file"])
+    for column in ("image", "mask"):
         shown[column] = shown[column].map(fingerprint)
     shown["box"] = [box if isinstance(box, str) and box_numbers(box) else fingerprint(box) for box in shown["box"]]
     own = shown["source"] != "virtual"

@@ -6,23 +6,34 @@ DICOM, PNG, TIFF, NIfTI and NRRD become grey values, HU and masks; LabelImg XML 
 ``python -m vcfkit.images convert SET IN OUT`` makes a cohort folder of a public data set.
 """
 
-from .boxes import VCFNET_LEVELS, Box, read_labelimg
+from .boxes import VCFNET_LEVELS, Box, read_coco, read_labelimg
 from .convert import convert_vcfnet
 from .files import ImageError
-from .own import open_own, with_own
+from .own import inspect, open_own, with_own
 from .radiographs import RADIOGRAPHS, Radiograph, read_radiograph
-from .samples import (
-    Slices,
-    Volumes,
-    Windows,
-    delineated_twice,
-    read_crops,
-    read_films,
-    read_slices,
-    read_volumes,
-    read_windows,
-)
 from .volumes import read_mask, read_slice, read_volume
+
+_LAZY = (
+    "Slices",
+    "Volumes",
+    "Windows",
+    "delineated_twice",
+    "read_crops",
+    "read_films",
+    "read_slices",
+    "read_volumes",
+    "read_windows",
+)
+
+
+def __getattr__(name):
+    """What needs torch is loaded when it is asked for: opening a cohort does without."""
+    if name in _LAZY:
+        from . import samples
+
+        return getattr(samples, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "RADIOGRAPHS",
@@ -35,7 +46,9 @@ __all__ = [
     "Windows",
     "convert_vcfnet",
     "delineated_twice",
+    "inspect",
     "open_own",
+    "read_coco",
     "read_crops",
     "read_films",
     "read_labelimg",

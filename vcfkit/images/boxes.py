@@ -1,5 +1,8 @@
 """Boxes: four numbers, LabelImg XML, COCO json."""
 
+import functools
+import json
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from .files import ImageError
 # Names of paper 02's code: files <index>-<Class>-<level code>-<age>-<sex>.png, objects <Class>-L<n>. The
 # level code is not documented; 1 to 5 and 11, 12 are all that occurs, read here as L1 to L5 and T11, T12.
 VCFNET_LEVELS = {**{str(i): f"L{i}" for i in range(1, 6)}, "11": "T11", "12": "T12"}
+_MAX_ANNOTATION = 1 << 26
 _VCFNET_OBJECT = re.compile(r"([A-Za-z]+)-([TL])(\d+)", re.IGNORECASE)
 
 
@@ -47,18 +51,93 @@ def read_labelimg(path: str | Path) -> list[Box]:
     ImageError
         When the file is no such XML, or a box has no four finite numbers.
     """
-    return _read_annotation(path)[0]
+    return _read_xml(path)[0]
 
 
-def _read_annotation(path: str | Path) -> tuple[list[Box], tuple[int, int] | None]:
+def read_coco(path: str | Path, image: str | Path) -> list[Box]:
+    """The boxes of one image in a COCO json (``bbox`` is x, y, width, height from the image's corner; the category is
+    the name).
+
+    The image is the one whose ``file_name`` ends in the same name as ``image``, whatever the folders and the suffix,
+    or the only one. Fractions are rounded to whole pixels.
+
+    Raises
+    ------
+    ImageError
+        When the file is no COCO json, does not list the image, or a box has no four finite numbers.
+    """
+    return _read_coco(path, image)[0]
+
+
+def read_annotation(path: str | Path, image: str | Path | None) -> tuple[list[Box], tuple[int, int] | None]:
+    """The boxes of a LabelImg XML or COCO json, and (width, height) of the image they were drawn on, if stated."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+        size = os.path.getsize(path)
+    except OSError as error:
+        found = f"one that cannot be read: {error.strerror}"
+        raise ImageError("box", "a LabelImg XML or COCO json", found, "correct the path") from error
+    if size > _MAX_ANNOTATION:
+        found = f"one of {size / 2**20:.0f} MiB"
+        raise ImageError("box", "annotations of up to 64 MiB", found, "write one file per image")
+    return _read_coco(path, image) if start.startswith(b"{") else _read_xml(path)
+
+
+def _read_coco(path, image):
+    def refuse(found, error=None) -> NoReturn:
+        raise ImageError("box", "a COCO json", found, "export the boxes again as COCO") from error
+
+    try:
+        content = _load_json(str(path), os.stat(path).st_mtime_ns)
+        names = {one["id"]: str(one["name"]) for one in content["categories"]}
+        stem = Path(image).stem.removesuffix(".nii") if image else None
+        listed = content["images"]
+        mine = [one for one in listed if Path(str(one["file_name"])).stem.removesuffix(".nii") == stem]
+        mine = mine or (listed if len(listed) == 1 else [])
+        if len(mine) != 1:
+            refuse(f"{len(mine)} images named {stem} among {len(listed)}")
+        boxes = []
+        for one in content["annotations"]:
+            if one["image_id"] != mine[0]["id"]:
+                continue
+            x, y, width, height = map(float, one["bbox"])
+            corners = cohort.box_numbers(f"{x},{y},{x + width},{y + height}")
+            if corners is None:
+                refuse(f"a bbox of {one['bbox']}")
+            truncated = bool((one.get("attributes") or {}).get("truncated", False))
+            boxes.append(Box(names[one["category_id"]], *corners, truncated=truncated))
+        width, height = mine[0].get("width"), mine[0].get("height")
+        return boxes, (int(width), int(height)) if width and height else None
+    except KeyError as error:
+        refuse(f"one without {error}", error)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, ImageError):
+            raise
+        refuse(f"one that cannot be read: {getattr(error, 'strerror', None) or error}", error)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_json(path, changed):
+    """One file holds the boxes of many images."""
+    with open(path, encoding="utf-8-sig") as file:
+        return json.load(file)
+
+
+def _read_xml(path: str | Path) -> tuple[list[Box], tuple[int, int] | None]:
     """The boxes of a LabelImg XML, and (width, height) of the image they were drawn on, if stated."""
 
     def refuse(found, error=None) -> NoReturn:
         raise ImageError("box", "a LabelImg XML file", found, "save the boxes again in LabelImg (PascalVOC)") from error
 
     try:
-        root = ElementTree.parse(path).getroot()
+        content = Path(path).read_bytes()
+        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:  # entities can blow up a small file
+            refuse("one with a document type")
+        root = ElementTree.fromstring(content)
     except (OSError, ElementTree.ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
         refuse(f"one that cannot be read: {getattr(error, 'strerror', None) or error}", error)
     if root.tag != "annotation":
         refuse(f"XML of another kind, <{root.tag}>")
@@ -76,15 +155,21 @@ def _read_annotation(path: str | Path) -> tuple[list[Box], tuple[int, int] | Non
     return boxes, drawn_on[:2] if drawn_on and min(drawn_on[:2]) > 0 else None
 
 
-def find_box(cell: str, label: str, level: str, shape: tuple[int, int] | None) -> Box:
-    """The box of a manifest cell, inside an image of ``shape`` (height, width) where that is known."""
+def find_box(
+    cell: str, label: str, level: str, shape: tuple[int, int] | None, *, image: str | Path | None = None
+) -> Box:
+    """The box of a manifest cell, inside an image of ``shape`` (height, width) where that is known.
+
+    The cell is four numbers, a LabelImg XML or a COCO json; of several objects the one named ``<Class>-L<n>`` after
+    the row's ``label`` and ``level`` is taken. ``image`` is the picture that a COCO json may list among others.
+    """
     if "," in cell:
         numbers = cohort.box_numbers(cell)
         if numbers is None:
             raise ImageError("box", "xmin,ymin,xmax,ymax in pixels", cell, "write four numbers, or an XML file's path")
         box = Box("", *numbers)
     else:
-        boxes, drawn_on = _read_annotation(cell)
+        boxes, drawn_on = read_annotation(cell, image)
         box = _choose_object(boxes, label, level)
         if shape and drawn_on and drawn_on != shape[::-1]:
             raise _drawn_elsewhere(drawn_on, shape)
@@ -124,7 +209,7 @@ def _choose_object(boxes: list[Box], label: str, level: str) -> Box:
     )
 
 
-def slice_boxes(path: str, sagittal) -> pd.DataFrame:
+def slice_boxes(path: str, sagittal, *, image: str | Path | None = None) -> pd.DataFrame:
     """The vertebrae of a slice, named ``<disease>[+<disease>]-<level>`` or ``normal-<level>`` (paper 03).
 
     Parameters
@@ -145,7 +230,7 @@ def slice_boxes(path: str, sagittal) -> pd.DataFrame:
     ImageError
         When the file is no such annotation, a name says no disease, or a box leaves the slice.
     """
-    boxes, drawn_on = _read_annotation(path)
+    boxes, drawn_on = read_annotation(path, image)
     height, width = sagittal.hu.shape
     if drawn_on and drawn_on != (width, height):
         raise _drawn_elsewhere(drawn_on, (height, width))

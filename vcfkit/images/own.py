@@ -1,6 +1,8 @@
 """A hospital's own cohort: all of it opened and checked before anything is trained, and how it meets virtual ones."""
 
 import os
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +12,19 @@ from vcfkit.cohort import CohortError, Fault
 from vcfkit.cohort.manifest import resolve
 from vcfkit.cohort.schema import READERS
 
-from .boxes import find_box, slice_boxes
-from .files import ImageError, name_of
-from .radiographs import read_radiograph
-from .samples import BOX, window_of
-from .volumes import body_box, read_slice
+from .files import name_of
+from .guard import Guard
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A cohort folder, read. ``samples`` is the frame before pseudonyms, indexed by the manifest's lines; ``faults``
+    and ``warnings`` (a list of (sample, text)) in its order; ``found`` what each row's files hold, by line."""
+
+    samples: pd.DataFrame
+    faults: list
+    warnings: list
+    found: dict
 
 
 def open_own(folder: str | Path, *, stem: str) -> pd.DataFrame:
@@ -38,28 +48,44 @@ def open_own(folder: str | Path, *, stem: str) -> pd.DataFrame:
     ------
     CohortError
         Once, with every fault of manifest, images, masks and boxes, in the manifest's order.
+
+    Warns
+    -----
+    UserWarning
+        Of pictures that may hold a patient's name in their pixels.
     """
-    samples, faults = examine(folder, stem=stem)
-    if faults:
-        raise CohortError(faults)
-    return cohort.pseudonymise(samples).reset_index(drop=True)
+    opened = inspect(folder, stem=stem)
+    if opened.faults:
+        raise CohortError(opened.faults)
+    for text in dict.fromkeys(text for _, text in opened.warnings):
+        count = sum(other == text for _, other in opened.warnings)
+        warnings.warn(f"{count} of {len(opened.samples)} samples: {text}", stacklevel=2)
+    return cohort.pseudonymise(opened.samples).reset_index(drop=True)
 
 
-def examine(folder: str | Path, *, stem: str) -> tuple[pd.DataFrame, list[Fault]]:
-    """The frame of `open_own` before pseudonyms, as far as it could be read, and every fault; nothing is raised."""
+def inspect(folder: str | Path, *, stem: str) -> Opened:
+    """All that `open_own` finds out; nothing is raised."""
     study = cohort.study_of(stem)
     samples, faults = cohort.read_manifest(folder, stem=stem, pseudonymous=False)
     lost = _lost(samples, Path(folder).absolute(), study)
-    if study.picture == "radiograph" and "mask" in study.blank:
-        faults += _examine_radiographs(samples, lost, boxes=study.box != "not read")
-    elif study.picture == "radiograph":
-        faults += _examine_rows(samples, lost, _examine_window)
-    elif study.picture == "slice":
-        faults += _examine_slices(samples, lost)
-    else:
-        faults += _examine_rows(samples, lost, _examine_volume)
+    found, notes = {}, []
+    rows = samples.dropna(subset=["image"])
+    if len(rows):
+        with Guard() as guard:
+            # Rows of one picture side by side, so that it is still at hand.
+            for index, values in rows.sort_values("image", kind="stable").to_dict("index").items():
+                found[index] = guard.examine(stem, values, frozenset(column for line, column in lost if line == index))
+    for row in rows.itertuples():
+        faults += [Fault(name_of(row), *fault) for fault in found[row.Index].faults]
+        notes += [(name_of(row), text) for text in found[row.Index].warnings]
+        if found[row.Index].box:
+            samples.loc[row.Index, "box"] = found[row.Index].box
+    if study.multilabel:
+        faults += _labels_from_boxes(samples, study, found, {line for line, _ in lost})
+    more, also = _pictures_twice(samples, found)
     order = {name: place for place, name in enumerate(map(name_of, samples.itertuples()))}
-    return samples, sorted(faults, key=lambda fault: order.get(fault.sample, -1))
+    faults = sorted([*faults, *more], key=lambda fault: order.get(fault.sample, -1))
+    return Opened(samples, faults, [*notes, *also], found)
 
 
 def with_own(virtual: pd.DataFrame, folder: str | Path | None, *, stem: str) -> pd.DataFrame:
@@ -98,7 +124,7 @@ def with_own(virtual: pd.DataFrame, folder: str | Path | None, *, stem: str) -> 
 
 
 def _lost(samples, folder, study):
-    """(row, column) of every path that leads nowhere: that is told already, and nothing more can be."""
+    """(line, column) of every path that leads nowhere: that is told already, and nothing more can be."""
     inside = os.path.realpath(folder)
     columns = [name for name in ("image", "mask", "box", *(f"mask_{r}" for r in READERS)) if name in samples]
     lost = set()
@@ -112,109 +138,56 @@ def _lost(samples, folder, study):
     return lost
 
 
-def _examine_radiographs(samples, lost, *, boxes):
-    """Faults of radiographs and of the boxes on them; the boxes become numbers."""
+def _pictures_twice(samples, found):
+    """Faults where one picture is of two patients, warnings where a sample stands twice."""
+    faults, notes = [], []
+    digests = pd.Series({index: one.digest for index, one in found.items() if one.digest}, dtype="str")
+    rows = samples.loc[digests.index].assign(digest=digests)
+    for _, same in rows.groupby("digest", sort=False):
+        first = same.iloc[0]
+        if same["patient_id"].nunique() > 1:
+            other = same[same["patient_id"] != first["patient_id"]].iloc[0]
+            where = f"the same picture as {other['sample_id']}, of another patient"
+            if other["cohort"] != first["cohort"]:
+                where += f", in {other['cohort']}"
+            step = "correct the image or the patient_id: a patient in two cohorts would be tested on what was trained"
+            faults.append(Fault(str(first["sample_id"]), "image", "a picture of one patient", where, step))
+        cells = same[["box", "mask", "level"]].fillna("").astype("str").agg("|".join, axis=1)
+        for index in same.index[cells.duplicated()]:
+            twin = same.index[(cells == cells[index]).to_numpy()][0]
+            said = f"the same picture, box and level as {same.loc[twin, 'sample_id']}"
+            notes.append((str(same.loc[index, "sample_id"]), said))
+    return faults, notes
+
+
+def _labels_from_boxes(samples, study, found, lost):
+    """Fills labels, flags and numbers of vertebrae from the box files; faults where the manifest says otherwise."""
     faults = []
-    # The radiograph is opened once for all its vertebrae.
-    for path, rows in samples.dropna(subset=["image"]).groupby("image", sort=False):
-        shape = None
-        if (rows.index[0], "image") not in lost:
-            try:
-                shape = read_radiograph(path).pixels.shape
-            except ImageError as error:
-                faults += [_named(error, path).fault(name_of(row)) for row in rows.itertuples()]
-        for row in rows.itertuples():
-            if not boxes or not isinstance(row.box, str) or (row.Index, "box") in lost:
-                continue
-            try:
-                box = find_box(row.box, row.label, row.level, shape)
-            except ImageError as error:
-                faults.append(error.fault(name_of(row)))
-            else:
-                samples.loc[row.Index, "box"] = str(box)
-    return faults
-
-
-def _examine_rows(samples, lost, examine_one):
-    """Faults of rows that are read whole or not at all."""
-    faults = []
-    for row in samples.dropna(subset=["image"]).itertuples():
-        if any(index == row.Index for index, _ in lost):
-            continue
-        try:
-            found = examine_one(row)
-        except ImageError as error:
-            faults.append(error.fault(name_of(row)))
-        else:
-            for column, value in found.items():
-                samples.loc[row.Index, column] = value
-    return faults
-
-
-def _examine_window(row):
-    window = window_of(row, 64)
-    for column in _second_masks(row):
-        window.cut(getattr(row, column), column)
-    if not isinstance(row.box, str):
-        return {}
-    return {"box": str(find_box(row.box, row.label, row.level, window.pixels.shape))}
-
-
-def _examine_volume(row):
-    value = getattr(row, "mask_label", None)
-    value = None if value is None or pd.isna(value) else int(value)
-    body_box(row.image, {name: getattr(row, name) for name in ("mask", *_second_masks(row))}, side=BOX, value=value)
-    return {}
-
-
-def _second_masks(row):
-    names = [f"mask_{reader}" for reader in READERS]
-    return [name for name in names if isinstance(getattr(row, name, None), str) and getattr(row, name)]
-
-
-def _examine_slices(samples, lost):
-    """Faults of slices and their boxes; labels and numbers that the manifest leaves out come from the boxes."""
-    study = cohort.study_of("03_ct_vertebra_diseases")
-    faults, told = [], {}
-    for row in samples.dropna(subset=["image"]).itertuples():
-        if any(index == row.Index for index, _ in lost):
-            continue
-        try:
-            sagittal = read_slice(row.image)
-            if isinstance(row.box, str) and row.box:
-                told[row.Index] = slice_boxes(row.box, sagittal)
-        except ImageError as error:
-            faults.append(error.fault(name_of(row)))
+    told = {index: one.vertebrae for index, one in found.items() if one.vertebrae is not None}
     filled = samples["label"].notna()
     for code in study.classes:
-        stated = samples[code] if code in samples else pd.Series(pd.NA, index=samples.index, dtype="boolean")
-        drawn = pd.Series({index: bool(found[code].any()) for index, found in told.items()}, dtype="boolean")
+        stated = samples[code] if code in samples else pd.Series(pd.NA, index=samples.index)
+        drawn = pd.Series({index: any(row[code] for row in rows) for index, rows in told.items()}, dtype="boolean")
         drawn = drawn.reindex(samples.index)
-        labelled = samples["label"].where(filled, "").map(lambda label, code=code: code in label.split("+"))
+        labelled = samples["label"].fillna("").map(lambda label, code=code: code in label.split("+"))
         # A normal vertebra beside a diseased one is no part of the slice's label.
-        from_label = labelled.where(filled & (code != "normal" or drawn.isna()), pd.NA).astype("boolean")
-        flags = stated.astype("boolean").fillna(drawn).fillna(from_label)
-        for row in samples[(flags != drawn).fillna(False).to_numpy(dtype=bool)].itertuples():
-            found = f"{int(flags[row.Index])}, the box file has {'one' if drawn[row.Index] else 'none'}"
+        meant = labelled.astype("boolean").where(filled & ((code != "normal") | drawn.isna()), pd.NA)
+        flags = stated.astype("boolean").fillna(drawn).fillna(meant)
+        for index in samples.index[(flags != drawn).fillna(False).to_numpy(dtype=bool)]:
+            row = samples.loc[index]
+            said = f"{int(flags[index])}, the box file has {'one' if drawn[index] else 'none'}"
             step = "correct the cell or the box's name, or leave the cell blank"
-            faults.append(Fault(name_of(row), code, "what the box file says", found, step))
-        samples[code] = flags.astype(bool) if flags.notna().all() else flags
-    unknown = samples[samples[study.classes[0]].isna() & ~filled]
-    for row in unknown.itertuples():
-        if not any(index == row.Index for index, _ in lost):
-            required = "the diseases on the slice"
-            faults.append(Fault(name_of(row), "label", required, "(blank)", "fill label, or name a box file"))
-    joined = [
-        "+".join(code for code in study.classes[:-1] if row[code] is True or row[code] == True) or "normal"  # noqa: E712
-        for row in samples[list(study.classes)].fillna(False).to_dict("records")
-    ]
+            faults.append(Fault(str(row["sample_id"]), code, "what the box file says", said, step))
+        samples[code] = flags.astype("int64") if flags.notna().all() else flags.astype("Int64")
+    for index in samples.index[(samples[study.classes[0]].isna() & ~filled).to_numpy(dtype=bool)]:
+        if index not in lost and not found[index].faults:
+            name, step = str(samples.loc[index, "sample_id"]), "fill label, or name a box file"
+            faults.append(Fault(name, "label", "the diseases on the slice", "(blank)", step))
+    diseases = study.classes[:-1]
+    table = samples[list(diseases)].fillna(0).astype(bool)
+    joined = ["+".join(code for code in diseases if row[code]) or "normal" for row in table.to_dict("records")]
     samples["label"] = samples["label"].where(filled, pd.Series(joined, index=samples.index, dtype="str"))
-    counts = pd.Series({index: len(found) for index, found in told.items()}, dtype="float64").reindex(samples.index)
     if "n_vertebrae" not in samples:
+        counts = pd.Series({index: len(rows) for index, rows in told.items()}, dtype="Int64").reindex(samples.index)
         samples["n_vertebrae"] = counts.astype("int64") if counts.notna().all() else counts
     return faults
-
-
-def _named(error, path):
-    found = f"{Path(path).name}: {error.found}"
-    return ImageError(error.field, error.required, found, error.next_step)

@@ -40,7 +40,8 @@ def read_radiograph(path: str | Path) -> Radiograph:
     rescale, then VOI LUT or the first window (without either: the image's own minimum to maximum), then
     inversion when MONOCHROME1 (PS3.3 C.11.1, C.11.2, C.7.6.3.1.2). The script of paper 02 inverts the stored
     values first and applies the window, meant for values not inverted, afterwards. Spacing is PixelSpacing,
-    else ImagerPixelSpacing, which holds at the detector and so overstates the patient by the magnification.
+    else ImagerPixelSpacing, which holds at the detector and so overstates the patient by the magnification, unless
+    the file states that factor.
 
     Raises
     ------
@@ -104,8 +105,7 @@ def _read_dicom(path: Path) -> Radiograph:
     stored = stored_values(tags)
     try:
         grey = _grey_values(stored, tags)
-        spacing = tags.get("PixelSpacing") or tags.get("ImagerPixelSpacing")
-        spacing = (float(spacing[0]), float(spacing[1])) if spacing else None
+        spacing = _spacing(tags)
     # Tags are parsed when they are asked for; these are what an ill-formed number, LUT or window raises.
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         required = "well-formed rescale, window and spacing tags"
@@ -113,6 +113,26 @@ def _read_dicom(path: Path) -> Radiograph:
     if photometric == "MONOCHROME1":
         grey = 1 - grey
     return Radiograph(grey.astype(np.float32), spacing)
+
+
+def _spacing(tags: Dataset) -> tuple[float, float] | None:
+    """Pixel size in mm: PixelSpacing, else that at the detector, reduced by the magnification where it is stated."""
+    spacing, factor = tags.get("PixelSpacing"), 1.0
+    if not spacing:
+        spacing = tags.get("ImagerPixelSpacing")
+        factor = float(tags.get("EstimatedRadiographicMagnificationFactor") or 1)
+    if not spacing:
+        return None
+    row, column = (float(step) / factor for step in spacing)
+    if not (math.isfinite(row) and math.isfinite(column) and row > 0 and column > 0):
+        raise ValueError(f"pixel spacing {row:g}, {column:g} mm")
+    return row, column
+
+
+def burned_in(path: str | Path) -> bool:
+    """Whether a DICOM file says that text is burned into its pixels."""
+    tags = dcmread(path, specific_tags=["BurnedInAnnotation"], stop_before_pixels=True)
+    return str(tags.get("BurnedInAnnotation") or "").strip().upper() == "YES"
 
 
 def read_tags(path: Path, *, pixels: bool = True) -> Dataset:

@@ -23,12 +23,12 @@ from joblib import Parallel, delayed, parallel_config
 from vcfkit.cohort import PHANTOM, CohortError
 
 from .boxes import find_box, slice_boxes
+from .examine import BOX
 from .files import ImageError, name_of
 from .radiographs import read_radiograph
-from .volumes import AIR, HIGHEST, body_box, read_mask, read_slice
+from .volumes import AIR, HIGHEST, body_box, mask_value, read_slice
+from .windows import WINDOW_MM, cut, window_of
 
-WINDOW_MM = 64.0  # side of the windows of paper 04
-BOX = 64  # voxels of 1 mm to a side of the boxes of paper 05
 CANVAS = 1024  # paper 03: slices are centred on this many pixels, cropped or padded
 INSIDE = 0.60  # of a vertebra's box: from there on it is annotated on what a crop leaves of the slice
 _CHUNK = 64  # samples per job: below two of them a second process costs more than it saves
@@ -251,7 +251,7 @@ class _Films:
                     last = row.image
                 crop = pixels
                 if self.boxes and isinstance(row.box, str) and row.box:
-                    box = find_box(row.box, row.label, row.level, pixels.shape)
+                    box = find_box(row.box, row.label, row.level, pixels.shape, image=row.image)
                     crop = pixels[box.ymin : box.ymax, box.xmin : box.xmax]
             except ImageError as error:
                 faults.append(error.fault(name_of(row)))
@@ -271,7 +271,7 @@ class _SliceFiles:
             try:
                 sagittal = read_slice(row.image)
                 named = isinstance(row.box, str) and row.box
-                found = slice_boxes(row.box, sagittal) if named else None
+                found = slice_boxes(row.box, sagittal, image=row.image) if named else None
             except ImageError as error:
                 faults.append(error.fault(name_of(row)))
                 continue
@@ -295,11 +295,12 @@ class _WindowFiles:
         faults = []
         for place, row in enumerate(rows.itertuples()):
             try:
-                window = window_of(row, self.size)
-                made["images"][place], made["masks"][place] = window.cut_image(), window.cut(row.mask, "mask")
-                for reader in self.readers:
-                    column = f"mask_{reader}"
-                    made[reader][place] = window.cut(getattr(row, column, "") or "", column)
+                window = window_of(row)
+                files = {"masks": "mask"} | {reader: f"mask_{reader}" for reader in self.readers}
+                for name, column in files.items():
+                    body = window.body(getattr(row, column, "") or "", column)
+                    made[name][place] = _resize_mask(body, self.size)
+                made["images"][place] = _resize(window.image(), self.size)
             except ImageError as error:
                 faults.append(error.fault(name_of(row)))
         return made, faults
@@ -316,81 +317,16 @@ class _VolumeFiles:
         faults = []
         for place, row in enumerate(rows.itertuples()):
             try:
-                again = {reader: getattr(row, f"mask_{reader}", "") or "" for reader in self.readers}
-                value = getattr(row, "mask_label", None)
-                value = None if value is None or pd.isna(value) else int(value)
-                hu, masks = body_box(row.image, {"mask": row.mask, **again}, side=BOX, value=value)
+                columns = {"masks": "mask"} | {reader: f"mask_{reader}" for reader in self.readers}
+                files = {column: getattr(row, column, "") or "" for column in columns.values()}
+                hu, masks = body_box(row.image, files, side=BOX, value=mask_value(row))
             except ImageError as error:
                 faults.append(error.fault(name_of(row)))
                 continue
             made["images"][place] = torch.from_numpy(hu)
-            for name in ("masks", *self.readers):
-                made[name][place] = torch.from_numpy(masks["mask" if name == "masks" else name])
+            for name, column in columns.items():
+                made[name][place] = torch.from_numpy(masks[column])
         return made, faults
-
-
-@dataclass(frozen=True)
-class Window:
-    """Where the 64 mm of one vertebra lie on its radiograph: rows and columns from ``top`` and ``left``, ``side`` of
-    them, beyond the image where need be."""
-
-    pixels: np.ndarray
-    top: int
-    left: int
-    side: int
-    size: int
-
-    def cut_image(self) -> torch.Tensor:
-        """uint8 (size, size); what lies outside the image is black."""
-        return _resize(_cut(self.pixels, self.top, self.left, self.side), self.size)
-
-    def cut(self, path: str, column: str) -> torch.Tensor:
-        """The mask of a file in the window, bool (size, size)."""
-        body = _cut(read_mask(path, self.pixels.shape, column), self.top, self.left, self.side)
-        grey = torch.from_numpy(np.ascontiguousarray(body, dtype=np.float64))[None, None]
-        if self.side != self.size:
-            grey = torch.nn.functional.interpolate(grey, (self.size, self.size), mode="bilinear", antialias=True)
-        return grey[0, 0] > 0.5
-
-
-def window_of(row, size: int) -> Window:
-    """The window of a row of the samples frame.
-
-    Raises
-    ------
-    ImageError
-        When image, mask or box cannot be used, the pixel size is unknown, or the body does not fit the window.
-    """
-    radiograph = read_radiograph(row.image)
-    pixels, spacing = radiograph.pixels, radiograph.spacing
-    stated = getattr(row, "mm_per_pixel", None)
-    if stated is not None and not pd.isna(stated):
-        spacing = (float(stated), float(stated))
-    if spacing is None:
-        step = "add the column mm_per_pixel, at the spine"
-        raise ImageError("image", "a pixel size in mm", "a file that does not tell it", step)
-    if abs(spacing[0] / spacing[1] - 1) > 0.02:
-        found = f"{spacing[0]:g} x {spacing[1]:g} mm"
-        raise ImageError("image", "square pixels", found, "export the radiograph with square pixels")
-    side = round(WINDOW_MM / spacing[0])
-    body = read_mask(row.mask, pixels.shape, "mask")
-    if isinstance(row.box, str) and row.box:
-        box = find_box(row.box, row.label, row.level, pixels.shape)
-        middle = (box.ymin + box.ymax) / 2, (box.xmin + box.xmax) / 2
-    elif max(pixels.shape) <= side + 1:
-        # A picture of one vertebra alone, no larger than the window.
-        side = side if side > max(pixels.shape) else max(pixels.shape)
-        middle = pixels.shape[0] / 2, pixels.shape[1] / 2
-    else:
-        rows, columns = np.nonzero(body)
-        middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
-    window = Window(pixels, round(middle[0] - side / 2), round(middle[1] - side / 2), side, size)
-    if _cut(body, window.top, window.left, side).sum() < body.sum():
-        found = "one that leaves it"
-        raise ImageError(
-            "mask", f"a body within {WINDOW_MM:g} mm", found, "correct the mask, the box or the pixel size"
-        )
-    return window
 
 
 # Shared
@@ -470,22 +406,20 @@ def _resize(crop: np.ndarray, size: int) -> torch.Tensor:
     return (square[0, 0].clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _cut(pixels, top, left, side, fill=0):
-    """A square of an image, filled where it lies outside."""
-    square = np.full((side, side), fill, dtype=pixels.dtype)
-    rows = slice(max(top, 0), min(top + side, pixels.shape[0]))
-    columns = slice(max(left, 0), min(left + side, pixels.shape[1]))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        inside = pixels[rows, columns]
-        square[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = inside
-    return square
+def _resize_mask(body: np.ndarray, size: int) -> torch.Tensor:
+    """Bool (side, side) to bool (size, size): where half of a pixel is body."""
+    if len(body) == size:
+        return torch.from_numpy(np.ascontiguousarray(body))
+    share = torch.from_numpy(body.astype(np.float64))[None, None]
+    share = torch.nn.functional.interpolate(share, (size, size), mode="bilinear", antialias=True)
+    return share[0, 0] > 0.5
 
 
 def _on_canvas(hu, size):
     """int16 (size, size), the scale from stored pixels to those, and the (row, column) shift before scaling."""
     side = max(min(max(hu.shape), CANVAS), size if max(hu.shape) <= size else 0)
     top, left = -((side - hu.shape[0]) // 2), -((side - hu.shape[1]) // 2)
-    square = _cut(hu, top, left, side, fill=AIR)
+    square = cut(hu, top, left, side, fill=AIR)
     if side == size:
         return torch.from_numpy(square), 1.0, (-top, -left)
     grey = torch.from_numpy(square.astype(np.float64))[None, None]

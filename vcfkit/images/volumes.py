@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import SimpleITK as sitk
 from pydicom.pixels import apply_rescale
 
@@ -127,6 +128,12 @@ def read_volume(path: str | Path) -> sitk.Image:
     if image.GetPixelID() != sitk.sitkInt16:
         image = sitk.Cast(sitk.Round(sitk.Clamp(image, sitk.sitkFloat32, AIR, HIGHEST)), sitk.sitkInt16)
     return sitk.DICOMOrient(image, "LPS")
+
+
+def mask_value(row) -> int | None:
+    """The value of the row's body in its masks; None where ``mask_label`` is blank."""
+    value = getattr(row, "mask_label", None)
+    return None if value is None or pd.isna(value) else int(value)
 
 
 def body_box(path: str, masks: dict, *, side: int, value: int | None) -> tuple[np.ndarray, dict]:

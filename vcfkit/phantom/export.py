@@ -8,7 +8,8 @@ paper 01  whole films: DICOM DX, MONOCHROME1 at Hospital 2
 paper 02  vertebra crops: PNG, DICOM DX at HB672H
 paper 03  sagittal slices: DICOM CT; LabelImg XML with all vertebrae of the slice, named ``<label>[+<label>]-<level>``
 paper 04  windows of 64 mm around the vertebra: DICOM DX, MONOCHROME1 at Center II; masks of the body: PNG, NIfTI there
-paper 05  boxes of 64 mm around the vertebra: NIfTI; 3-D masks of the body: NIfTI
+paper 05  boxes of 64 mm around the vertebra: NIfTI; 3-D masks of the body: NIfTI; in both papers the masks of the same
+          and of another reader as well
 ========  ==========================================================================================================
 
 Space is that of DICOM, x to the left, y to the back, z to the head, in mm; the origin is the middle of the intact S1
@@ -34,6 +35,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from . import cohorts, ct, film, render, volume
 from .cohorts import CT_ACUTE_CHRONIC, CT_DISEASES, XRAY_ACUTE_CHRONIC, XRAY_ASTLOF, XRAY_FRESH
+from .delineation import READERS, redelineate_all
 from .disease import DISEASES
 from .scanner import MAGNIFICATION, SOURCE_OBJECT
 
@@ -107,7 +109,7 @@ def write(samples: pd.DataFrame, folder: str | Path, *, size: int | None = None)
     -------
     pandas.DataFrame
         The manifest as written: the samples frame, ``image``, ``mask`` and ``box`` relative to the folder where there
-        is such a file, and at its end ``reference``, the phantom reference.
+        is such a file, ``reference``, the phantom reference, and ``mask_intra``, ``mask_inter`` where there are such.
 
     Raises
     ------
@@ -136,8 +138,9 @@ def write(samples: pd.DataFrame, folder: str | Path, *, size: int | None = None)
         paths = []
         for start in range(0, len(rows), CHUNK):
             paths += WRITERS[stem](numbered.iloc[start : start + CHUNK], draft, size)
-        for column in ("image", "mask", "box"):
-            rows[column] = [own.get(column, "") for own in paths]
+        for column in ("image", "mask", "box", *(f"mask_{reader}" for reader in READERS)):
+            if column in rows or any(column in own for own in paths):
+                rows[column] = [own.get(column, "") for own in paths]
         rows.to_csv(draft / MANIFEST, index=False, lineterminator="\n")
         draft.rename(folder)
     return rows
@@ -176,15 +179,19 @@ def _crops(rows, folder, size):
 
 def _windows(rows, folder, size):
     pixel = WINDOW_MM / size
-    pictures, bodies, _ = render.vertebra_windows(rows, size=size, mm_per_pixel=pixel)
+    pictures, bodies, marks = render.vertebra_windows(rows, size=size, mm_per_pixel=pixel)
+    masks = {"mask": bodies.numpy()} | {
+        f"mask_{reader}": redelineate_all(rows, bodies, marks, mm_per_pixel=pixel, reader=reader) for reader in READERS
+    }
     paths = []
-    for row, picture, body in zip(rows.itertuples(), pictures.numpy(), bodies.numpy(), strict=True):
-        image = _save_dx(folder, row, picture, render.scene_of(row.reference).scanner.kvp, (pixel, pixel))
-        if row.site == NIFTI_MASKS:
-            name, values = f"masks/{row.sample_id}.nii.gz", body.astype(np.uint8)
-        else:
-            name, values = f"masks/{row.sample_id}.png", 255 * body.astype(np.uint8)
-        paths.append({"image": image, "mask": _save_array(folder, name, values, spacing=(pixel, pixel))})
+    for j, (row, picture) in enumerate(zip(rows.itertuples(), pictures.numpy(), strict=True)):
+        files = {"image": _save_dx(folder, row, picture, render.scene_of(row.reference).scanner.kvp, (pixel, pixel))}
+        white, suffix = (1, "nii.gz") if row.site == NIFTI_MASKS else (255, "png")
+        for column, bodies_again in masks.items():
+            name = f"masks/{row.sample_id}{column.removeprefix('mask').replace('_', '-')}.{suffix}"
+            values = white * bodies_again[j].astype(np.uint8)
+            files[column] = _save_array(folder, name, values, spacing=(pixel, pixel))
+        paths.append(files)
     return paths
 
 
@@ -199,13 +206,16 @@ def _slices(rows, folder, size):
 
 
 def _boxes(rows, folder, size):
-    made = ct.ct_boxes(rows)
+    made = ct.ct_boxes(rows, readers=tuple(READERS))
     paths = []
     for j, row in enumerate(rows.itertuples()):
         place = {"spacing": (1.0, 1.0, 1.0), "origin": ct.box_origin(row.reference)}
-        hu, body = made.hu[j].numpy(), made.masks["truth"][j].numpy().astype(np.uint8)
-        image = _save_array(folder, f"images/{row.sample_id}.nii.gz", hu, **place)
-        paths.append({"image": image, "mask": _save_array(folder, f"masks/{row.sample_id}.nii.gz", body, **place)})
+        files = {"image": _save_array(folder, f"images/{row.sample_id}.nii.gz", made.hu[j].numpy(), **place)}
+        for reader, bodies in made.masks.items():
+            column, suffix = ("mask", "") if reader == "truth" else (f"mask_{reader}", f"-{reader}")
+            body = bodies[j].numpy().astype(np.uint8)
+            files[column] = _save_array(folder, f"masks/{row.sample_id}{suffix}.nii.gz", body, **place)
+        paths.append(files)
     return paths
 
 
