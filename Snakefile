@@ -30,6 +30,12 @@ NEEDS = {
 }[PROFILE]
 
 
+def others(wildcards):
+    """The summary reads what the other notebooks of the same call leave."""
+    stems = [stem for stem in STEMS if stem != wildcards.stem] if wildcards.stem == "00_summary" else []
+    return expand(FOLDER + "/{stem}/notebook.ipynb", stem=stems)
+
+
 rule all:
     input:
         expand(FOLDER + "/{stem}/notebook.ipynb", stem=STEMS),
@@ -41,6 +47,7 @@ rule notebook:
         f"params/{PROFILE}/{{stem}}.yaml",
         CODE,
         [f"{DATA}/manifest.csv"] if DATA else [],
+        others,
     output:
         FOLDER + "/{stem}/notebook.ipynb",
     log:
