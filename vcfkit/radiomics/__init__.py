@@ -4,7 +4,14 @@ A row is one unit of analysis (papers 04 and 05: a patient's fractured vertebra)
 """
 
 from vcfkit.radiomics.agreement import ICC_FORMS, icc, icc_ci, icc_features
-from vcfkit.radiomics.extraction import CaseFault, ExtractionError, expected_features, extract, filter_bank
+from vcfkit.radiomics.extraction import (
+    CaseFault,
+    ExtractionError,
+    expected_features,
+    extract,
+    filter_bank,
+    filtered_images,
+)
 from vcfkit.radiomics.harmonisation import ComBat, combat
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "expected_features",
     "extract",
     "filter_bank",
+    "filtered_images",
     "icc",
     "icc_ci",
     "icc_features",

@@ -108,6 +108,20 @@ def expected_features(settings: Mapping[str, Any], *, dimensions: int = 3) -> li
     return found
 
 
+def filtered_images(
+    image: Case, *, settings: Mapping[str, Any], spacing_mm: Sequence[float] | float = 1.0
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and grey values of every image that the settings derive from one, for a look at what is measured."""
+    import SimpleITK as sitk
+    from radiomics import imageoperations
+
+    given = _as_image(image, spacing_mm)
+    settings = _complete(settings, given.GetDimension())
+    for kind, own in settings["imageType"].items():
+        for made, name, _ in getattr(imageoperations, f"get{kind}Image")(given, None, **settings["setting"], **own):
+            yield name, sitk.GetArrayFromImage(made)
+
+
 @dataclass(frozen=True)
 class CaseFault:
     """Why one case gave no features: which, what is required, what was found, what to do next."""
