@@ -147,7 +147,7 @@ def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd
     chosen = chosen.reset_index(drop=True)
     with style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), width_ratios=(1, 1, 0.8))
-        left.plot(selector.alphas_, selector.coef_path_.T, lw=0.8)
+        left.plot(selector.alphas_, selector.coef_path_.T, lw=0.8, rasterized=True)  # hundreds of lines
         left.set(ylabel="Coefficient (standardised features)", title="Path")
         colour, _, marker = CYCLE[0]
         middle.errorbar(selector.alphas_, mean, yerr=spread, fmt=marker, ms=2, color=colour, ecolor="0.75", lw=0.8)
@@ -161,7 +161,7 @@ def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd
         right.axvline(0, color="0.3", lw=0.8)
         labels = [f"{name} {'+' if value > 0 else '−'}" for name, value in shown.itertuples(index=False)]
         right.set_yticks(range(len(shown)), labels, fontsize=5.5)
-        right.invert_yaxis()
+        right.set_ylim(max(len(shown), 6) - 0.4, -0.6)
         count = f"{len(shown)} of {len(chosen)}" if len(shown) < len(chosen) else f"all {len(chosen)}"
         right.set(xlabel="Coefficient", title=f"At λ = {selector.alpha_:.3f}, {count}")
     return figure, chosen
