@@ -2,13 +2,15 @@
 
     python -m vcfkit.bench statistics   # writes results/studies/bench.csv, about a minute
     python -m vcfkit.bench phantom      # writes results/studies/bench_phantom.csv, about a minute
-    python -m vcfkit.bench              # both
+    python -m vcfkit.bench radiomics    # writes results/studies/bench_radiomics.csv, about a minute
+    python -m vcfkit.bench              # all
 
 Everything runs on one thread in one process; times are CPU seconds of that process (on a shared machine the clock on
 the wall counts other people's work). Statistics: both sides run one after the other, the fastest of the runs counts on
 either side. The plain side runs whole, never scaled up from a part, and each row states the largest difference between
 the two answers. Pictures: the median of five runs, each with virtual patients that no run before it has seen, so that
-what a scene costs is counted and no cache helps; then the same with four times as many.
+what a scene costs is counted and no cache helps; then the same with four times as many. Radiomics: one virtual fracture
+after another, pyradiomics called directly and through `vcfkit.radiomics.extract`, which returns the same digits.
 """
 
 from __future__ import annotations
@@ -273,6 +275,44 @@ def measure_pictures(case: dict, *, repeats: int = 5) -> dict:
     }
 
 
+def measure_radiomics(*, n: int = 12) -> dict:
+    """CPU seconds a case of paper 05's 1,688 features: pyradiomics alone, and `vcfkit.radiomics.extract`."""
+    import logging
+
+    import SimpleITK as sitk
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    from vcfkit import phantom, radiomics
+
+    logging.getLogger("radiomics").setLevel(logging.ERROR)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    boxes = phantom.ct.ct_boxes(phantom.draw("05_ct_acute_chronic").head(n))
+    images = boxes.hu.clamp(-250, 1250).numpy().astype(np.float64)
+    masks = boxes.masks["truth"].numpy().astype(np.uint8)
+    settings = radiomics.filter_bank()
+    alone = RadiomicsFeatureExtractor(settings)
+    alone.addProvenance(False)
+    plain, fast, difference = [], [], 0.0
+    for image, mask in zip(images, masks, strict=True):
+        before = time.process_time()
+        expected = alone.execute(sitk.GetImageFromArray(image), sitk.GetImageFromArray(mask))
+        plain.append(time.process_time() - before)
+        before = time.process_time()
+        found = radiomics.extract([image], [mask], settings=settings)
+        fast.append(time.process_time() - before)
+        difference = max(difference, float(np.abs(found.to_numpy()[0] - [float(v) for v in expected.values()]).max()))
+    return {
+        "benchmark": f"{found.shape[1]} features of a fracture, 64 × 64 × 64",
+        "baseline": "pyradiomics called directly",
+        "n": n,
+        "baseline_s": round(float(np.median(plain)), 4),
+        "vcfkit_s": round(float(np.median(fast)), 4),
+        "ratio": round(float(np.median(plain) / np.median(fast)), 2),
+        "at_least": 1.0,
+        "max_abs_difference": difference,
+    }
+
+
 def machine(*, clock: str = "CPU seconds, fastest of the runs") -> dict:
     """Facts without which a time means nothing."""
     libraries = {f"{name}": version(name) for name in ("numpy", "scipy", "scikit-learn", "pandas", "torch")}
@@ -304,7 +344,16 @@ def pictures() -> bool:
     return bool((table["per_second"] >= table["at_least"]).all())
 
 
-BENCHMARKS = {"statistics": statistics, "phantom": pictures}
+def extraction() -> bool:
+    """Measure the extraction; whether it is no slower than pyradiomics."""
+    facts = machine(clock="CPU seconds a case, median of the cases") | {"pyradiomics": version("pyradiomics")}
+    table = pd.DataFrame([measure_radiomics() | facts])
+    shown = ["benchmark", "baseline", "n", "baseline_s", "vcfkit_s", "ratio", "at_least", "max_abs_difference"]
+    _write(table, "bench_radiomics.csv", shown)
+    return bool((table["ratio"] >= table["at_least"]).all())
+
+
+BENCHMARKS = {"statistics": statistics, "phantom": pictures, "radiomics": extraction}
 
 
 def main() -> None:
