@@ -105,6 +105,15 @@ def test_values_are_those_of_pyradiomics_called_directly(dimensions):
     assert [float(value) for value in expected.values()] == found.tolist()
 
 
+def test_filtered_images_are_those_the_features_are_named_after():
+    image, _ = body()
+    found = dict(radiomics.filtered_images(image, settings=filter_bank(sigmas_mm=(1.0,))))
+    named = {name.split("_")[0] for name in expected_features(filter_bank(sigmas_mm=(1.0,)))}
+    assert set(found) == named
+    assert all(picture.shape == image.shape for picture in found.values())
+    np.testing.assert_array_equal(found["original"], image)
+
+
 def test_counts_of_the_filter_bank():
     assert len(expected_features(filter_bank())) == 18 * 93 + 14 == 1688
     assert len(expected_features(filter_bank(dimensions=2), dimensions=2)) == 14 * 93 + 9

@@ -70,6 +70,12 @@ def test_icc_filter_looks_at_rows_it_is_given_and_no_others(cohort):
         IccFilter({"intra": again}).fit(frame.iloc[40:])
 
 
+def test_a_row_that_stands_twice_counts_once(cohort):
+    frame, _, again = cohort
+    twice = pd.concat([frame, frame.iloc[:10]])
+    pd.testing.assert_frame_equal(IccFilter({"a": again}).fit(twice).icc_, IccFilter({"a": again}).fit(frame).icc_)
+
+
 def test_icc_filter_names_missing_features_and_an_empty_result(cohort):
     frame, _, again = cohort
     with pytest.raises(ValueError, match=r"readings\['intra'\]: 1 features are missing, first f7"):
