@@ -1,10 +1,11 @@
 """Figures draw the numbers they return."""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import auc
+from sklearn.metrics import auc, roc_auc_score
 
 from vcfkit import figures, metrics, readers
 
@@ -128,3 +129,35 @@ def test_lasso_nomogram_calibration_and_decision_curves_draw_what_they_are_given
         corners = figures.roc_of_models(y, {"a": x["f3"], "b": -x["f3"]}, auc_text={"a": "", "b": ""}, ax=ax)
         assert corners["model"].unique().tolist() == ["a", "b"]
     figures.plt.close("all")
+
+
+def test_areas_under_averaged_curves_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    classes = ["a", "b", "c"]
+    y = np.array(classes)[rng.integers(0, 3, 80)]
+    p = rng.dirichlet([1, 1, 1], 80) + 0.4 * (y[:, None] == np.array(classes))
+    _, ax = plt.subplots()
+    areas = figures.roc_averages(y, p, classes=classes, ax=ax)
+    truth = y[:, None] == np.array(classes)
+    assert areas["micro"] == pytest.approx(roc_auc_score(truth.ravel(), p.ravel()))
+    assert areas["macro"] == pytest.approx(roc_auc_score(truth, p, average="macro"), abs=0.02)
+    assert areas["macro"] != roc_auc_score(truth, p, average="macro"), "the mean curve is not the mean of the areas"
+    plt.close("all")
+
+
+def test_decision_paths_end_at_the_scores_and_bars_show_every_class():
+    rng = np.random.default_rng(1)
+    values, features = rng.normal(size=(6, 3)), ["one", "two", "three"]
+    _, ax = plt.subplots()
+    ends = figures.shap_decision(values, 0.25, features, groups=list("aabbcc"), ax=ax)
+    assert ends == pytest.approx(0.25 + values.sum(axis=1))
+    importance = pd.DataFrame(np.abs(rng.normal(size=(3, 2))), index=features, columns=["p", "q"])
+    _, ax = plt.subplots()
+    figures.shap_importance(importance, ax=ax)
+    widths = [patch.get_width() for patch in ax.patches]
+    assert sum(widths) == pytest.approx(importance.to_numpy().sum())
+    table = figures.paired_seeds(
+        pd.DataFrame({"seed": [0, 0, 1, 1], "model": ["a", "b"] * 2, "auc": [0.6, 0.5, 0.7, 0.65]}), value="auc", ax=ax
+    )
+    assert table.to_numpy().tolist() == [[0.6, 0.5], [0.7, 0.65]]
+    plt.close("all")

@@ -689,3 +689,18 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         images.convert_vcfnet(tmp_path / "in", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_body_is_cropped_with_its_margin_and_an_empty_mask_is_named():
+    pictures = torch.zeros(2, 40, 40, dtype=torch.uint8)
+    masks = torch.zeros(2, 40, 40, dtype=torch.bool)
+    masks[0, 10:30, 5:25], masks[1, :20, :20] = True, True
+    pictures[0, 8:32, 3:27] = 200  # body and a margin of a tenth of 20 pixels: two on every side
+    pictures[1, :22, :22] = 100  # where the window ends the margin does
+    crops = images.crop_to_bodies(pictures, masks, size=32)
+    assert crops.shape == (2, 32, 32)
+    assert (crops[0] == 200).all()
+    assert (crops[1] == 100).all()
+    masks[1] = False
+    with pytest.raises(ValueError, match=r"none in 1 .first: number 1"):
+        images.crop_to_bodies(pictures, masks, size=32)

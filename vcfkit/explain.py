@@ -89,7 +89,12 @@ def linear_shap(model, background: pd.DataFrame, rows: pd.DataFrame) -> Shap:
     Shap
         ``base + values.sum(axis=1)`` is the model's ``decision_function``; with two classes that of the second.
     """
-    import shap
+    import warnings
+
+    with warnings.catch_warnings():
+        # shap loads tqdm's notebook bar, which asks for ipywidgets; nothing here shows a bar.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import shap
 
     masker = shap.maskers.Independent(background.to_numpy(), max_samples=len(background))
     explainer = shap.LinearExplainer(model, masker)

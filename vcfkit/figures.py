@@ -283,6 +283,42 @@ def montage(images: np.ndarray, titles: Sequence[str], *, columns: int, overlay:
     return figure
 
 
+def delineations(
+    images: np.ndarray, outlines: dict[str, np.ndarray], titles: Sequence[str], *, mm_per_pixel: float
+) -> Figure:
+    """Windows of radiographs, below each the outlines of its body, a colour and line style per reader.
+
+    Parameters
+    ----------
+    images : uint8 array, shape (n, H, W)
+    outlines : dict of name to bool array (n, H, W)
+    """
+    n = len(images)
+    extent = (0, images.shape[2] * mm_per_pixel, images.shape[1] * mm_per_pixel, 0)
+    with style():
+        figure, axes = plt.subplots(2, n, figsize=(2.1 * n, 4.4), squeeze=False, sharex=True, sharey=True)
+        for k in range(n):
+            for ax in axes[:, k]:
+                ax.imshow(images[k], cmap="gray", vmin=0, vmax=255, extent=extent)
+            for (name, masks), (colour, line, _) in zip(outlines.items(), CYCLE[1:], strict=False):
+                axes[1, k].contour(
+                    masks[k].astype(float),
+                    [0.5],
+                    colors=[colour],
+                    linestyles=[line],
+                    linewidths=0.9,
+                    extent=extent,
+                    origin="upper",
+                )
+                axes[1, k].plot([], [], color=colour, ls=line, label=name)
+            axes[0, k].set_title(titles[k], fontsize=8)
+            axes[1, k].set_xlabel("mm")
+        axes[0, 0].set_ylabel("mm")
+        axes[1, 0].set_ylabel("mm")
+        axes[1, 0].legend(loc="lower left", fontsize=6, framealpha=0.8, edgecolor="none")
+    return figure
+
+
 def flow(
     rows: Sequence[tuple[str, Sequence[tuple[float, str]]]], edges: Sequence[tuple[tuple[int, int], tuple[int, int]]]
 ) -> Figure:
@@ -464,8 +500,8 @@ def shap_importance(importance: pd.DataFrame, *, ax: Axes | None = None, title: 
         ax.barh(range(len(shown)), shown[name], left=start, color=colour, hatch=hatch, ec="white", lw=0, label=name)
         start = start + shown[name].to_numpy()
     ax.set_yticks(range(len(shown)), [_shortened(name) for name in shown.index], fontsize=7)
-    ax.set(xlabel="Mean |SHAP value| (log-odds)", title=title)
-    ax.legend(frameon=False)
+    ax.set(xlabel="Mean |SHAP value| (log-odds)", title=title, xlim=(0, 1.05 * start.max()))
+    ax.legend(loc="lower right", framealpha=0.9, edgecolor="none")
     return importance
 
 
@@ -540,74 +576,6 @@ def paired_seeds(points: pd.DataFrame, *, value: str, ax: Axes | None = None, ti
     ax.set_xticks([0, 1], [_folded(name) for name in table.columns], fontsize=7)
     ax.set(xlim=(-0.5, 1.5), title=title)
     return table
-
-
-def forest(rows: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFrame]:
-    """Estimates with intervals, a panel per group and the sources side by side in each row.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        group, name, source, value, low, high (NaN where there is no interval); drawn in this order.
-    label : str
-        Below the horizontal axis.
-    """
-    sources = list(rows["source"].unique())
-    groups = dict(list(rows.groupby("group", sort=False)))
-    heights = [part["name"].nunique() + 0.8 for part in groups.values()]
-    with style():
-        figure, axes = plt.subplots(
-            len(groups), 1, figsize=(7.2, 0.23 * sum(heights) + 0.9), height_ratios=heights, sharex=True, squeeze=False
-        )
-        for ax, (group, part) in zip(axes[:, 0], groups.items(), strict=True):
-            names = list(part["name"].unique())
-            for k, source in enumerate(sources):
-                (colour, _, mark), mine = CYCLE[k % len(CYCLE)], part[part["source"] == source]
-                at = mine["name"].map(names.index) + 0.5 * (k - (len(sources) - 1) / 2) / max(1, len(sources))
-                sides = [(mine["value"] - mine["low"]).clip(lower=0), (mine["high"] - mine["value"]).clip(lower=0)]
-                sides = np.nan_to_num(np.array(sides, dtype=float))
-                ax.errorbar(mine["value"], at, xerr=sides, fmt=mark, color=colour, ms=4, lw=1, capsize=2, label=source)
-            ax.set_yticks(range(len(names)), names)
-            ax.set_ylim(len(names) - 0.4, -0.6)
-            ax.set_title(group, loc="left")
-            ax.axvline(0.5, color="0.8", lw=0.8, zorder=0)
-            ax.grid(axis="x", color="0.92", lw=0.6)
-        axes[-1, 0].set_xlabel(label)
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    return figure, rows[["group", "name", "source", "value", "low", "high"]]
-
-
-def shares(counts: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFrame]:
-    """Stacked bars of counts (rows × kinds) on the scale of percent, each part with its count where there is room."""
-    hatches = ("", "..", "//", "xx", "--")
-    percent = 100 * counts.div(counts.sum(axis=1), axis=0)
-    with style():
-        figure, ax = plt.subplots(figsize=(7.2, 0.36 * len(counts) + 0.9))
-        left = np.zeros(len(counts))
-        for k, name in enumerate(counts):
-            shade = str(0.92 - 0.8 * k / max(1, counts.shape[1] - 1))
-            bars = ax.barh(
-                range(len(counts)),
-                percent[name],
-                left=left,
-                color=shade,
-                edgecolor="0.3",
-                lw=0.5,
-                hatch=hatches[k % len(hatches)],
-                label=name,
-            )
-            for bar, count in zip(bars, counts[name], strict=True):
-                if bar.get_width() > 4:
-                    box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
-                    middle = bar.get_x() + bar.get_width() / 2, bar.get_y() + bar.get_height() / 2
-                    ax.text(*middle, str(count), ha="center", va="center", fontsize=7, bbox=box)
-            left += percent[name].to_numpy()
-        ax.set_yticks(range(len(counts)), counts.index)
-        ax.invert_yaxis()
-        ax.set_xlim(0, 100)
-        ax.set_xlabel(label)
-        figure.legend(loc="outside lower center", ncols=len(counts.columns), frameon=False)
-    return figure, counts
 
 
 def _shortened(name: str) -> str:

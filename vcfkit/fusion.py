@@ -27,7 +27,7 @@ class FusedFeatures:
     Parameters
     ----------
     readings : mapping of name to DataFrame
-        Radiomics of further delineations; see `vcfkit.selection.IccFilter`.
+        Radiomics of further delineations; see `vcfkit.selection.IccFilter`. Empty where none exist: no ICC step then.
     classes : sequence of str
         In their order: the LASSO regresses on the number of the class, as one score for three classes has to
         (paper 04 prints one DTL_Radscore).
@@ -83,16 +83,11 @@ class FusedFeatures:
         if not rows.any():
             raise ValueError("samples: rows of the cohort training required, found none")
         samples, radiomics, deep = samples[rows], radiomics[rows], deep[rows]
-        self.combat_ = None
-        if self.harmonise != "none":
-            sites = samples["site"].unique()
-            reference = sites[0] if len(sites) == 1 else None
-            self.combat_ = ComBat("site", reference=reference, unseen=self.harmonise, constant="keep")
-            self.combat_.fit(_with_site(radiomics, samples))
-        even = self._harmonised(samples, radiomics)
-        self.handcrafted_ = Pipeline(
-            [("icc", IccFilter(self.readings, threshold=self.icc)), ("spearman", SpearmanFilter(self.spearman))]
-        ).set_output(transform="pandas")
+        self.combat_ = fit_combat(samples, radiomics, policy=self.harmonise)
+        even = apply_combat(self.combat_, samples, radiomics)
+        steps = [("icc", IccFilter(self.readings, threshold=self.icc))] if self.readings else []
+        steps.append(("spearman", SpearmanFilter(self.spearman)))
+        self.handcrafted_ = Pipeline(steps).set_output(transform="pandas")
         joined = pd.concat([self.handcrafted_.fit_transform(even), deep], axis=1)
         number = samples["label"].map(list(self.classes).index).to_numpy(np.float64)
         self.fused_ = lasso_selection(folds=self.folds, seed=self.seed).fit(joined, number)
@@ -107,7 +102,7 @@ class FusedFeatures:
 
     def joined(self, samples: pd.DataFrame, radiomics: pd.DataFrame, deep: pd.DataFrame) -> pd.DataFrame:
         """What enters the LASSO, in the features' own units: harmonised, stable, not redundant radiomics, then deep."""
-        even = self._harmonised(samples, radiomics)
+        even = apply_combat(self.combat_, samples, radiomics)
         return pd.concat([self.handcrafted_.transform(even), deep], axis=1)
 
     def coefficients(self) -> pd.Series:
@@ -120,23 +115,35 @@ class FusedFeatures:
         selected = self.transform(samples, radiomics, deep)
         return selected @ self.coefficients() + self.fused_["lasso"].intercept_
 
-    def _harmonised(self, samples: pd.DataFrame, radiomics: pd.DataFrame) -> pd.DataFrame:
-        if self.combat_ is None:
-            return radiomics
-        counts = samples["site"].map(samples["site"].value_counts())
-        small = ((counts < LEAST_ROWS) & ~samples["site"].isin(self.combat_.batches_)).to_numpy()
-        whole = _with_site(radiomics, samples)
-        even = radiomics.astype(np.float64)  # a copy: rows of small centres stay as they are
-        if (~small).any():
-            even[~small] = self.combat_.transform(whole[~small])
-        return even
-
     @staticmethod
     def _check(samples: pd.DataFrame, radiomics: pd.DataFrame, deep: pd.DataFrame) -> None:
         names = samples["sample_id"].tolist()
         for what, frame in (("radiomics", radiomics), ("deep", deep)):
             if frame.index.tolist() != names:
                 raise ValueError(f"{what}: index equal to the samples' sample_id, in their order, required")
+
+
+def fit_combat(samples: pd.DataFrame, radiomics: pd.DataFrame, *, policy: str) -> ComBat | None:
+    """ComBat of the rows of the cohort training; see `FusedFeatures` for the policies. None for "none"."""
+    if policy == "none":
+        return None
+    rows = (samples["cohort"] == TRAINING).to_numpy()
+    sites = samples.loc[rows, "site"].unique()
+    reference = sites[0] if len(sites) == 1 else None
+    model = ComBat("site", reference=reference, unseen=policy, constant="keep")
+    return model.fit(_with_site(radiomics[rows], samples[rows]))
+
+
+def apply_combat(model: ComBat | None, samples: pd.DataFrame, radiomics: pd.DataFrame) -> pd.DataFrame:
+    """Radiomics of all rows after `fit_combat`; centres of few rows that training does not hold stay as they are."""
+    if model is None:
+        return radiomics
+    counts = samples["site"].map(samples["site"].value_counts())
+    moved = ((counts >= LEAST_ROWS) | samples["site"].isin(model.batches_)).to_numpy()
+    even = radiomics.astype(np.float64)
+    if moved.any():
+        even[moved] = model.transform(_with_site(radiomics[moved], samples[moved]))
+    return even
 
 
 def _with_site(radiomics: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:

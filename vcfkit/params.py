@@ -117,7 +117,44 @@ class CtAcuteChronic(Parameters):
     cache_dir: str | None = None
 
 
+class OvfAstlof(Parameters):
+    """Paper 04 (Zhang 2024). Comments in the profiles say where each value stands in the paper."""
+
+    classes: ClassVar[tuple[str, ...]] = ("class_0", "class_1", "class_2")
+
+    n_redelineated: Annotated[int, Field(ge=2)]
+    icc_least: Annotated[float, Field(gt=0, lt=1)]
+    spearman_most: Fraction
+    folds: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2)]
+    classifier: Literal["SVM", "KNN", "RandomForest", "ExtraTrees", "XGBoost", "LightGBM", "LR", "MLP"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    harmonise: Literal["own_rows", "as_is", "none"]
+    bin_width: Annotated[float, Field(gt=0)]
+    log_sigmas_mm: list[Annotated[float, Field(gt=0)]]
+    wavelet: str | None
+    filters: list[str]
+    trees: PositiveInt
+    weights: Annotated[str, Field(pattern=r"^(auto|stand-ins|radimagenet:.+)$")]
+    window_size: Annotated[int, Field(ge=32)]
+    image_size: Annotated[int, Field(ge=32)]
+    epochs: PositiveInt
+    precision: Literal["64-true", "32-true", "bf16-mixed"]
+    pretraining_images: Annotated[int, Field(ge=16)]
+    pretraining_epochs: PositiveInt
+    pretraining_learning_rate: Annotated[float, Field(gt=0)]
+    n_bootstrap: Annotated[int, Field(ge=100)]
+    study_seeds: Annotated[int, Field(ge=3)]
+    study_epochs: Annotated[int, Field(ge=0)]
+    development_fraction: Fraction
+    external_fraction: Fraction
+    prospective_fraction: Fraction
+    effect: Annotated[float, Field(ge=0, le=2)]
+    nuisance: Annotated[float, Field(ge=0, le=2)]
+
+
 SCHEMAS: dict[str, type[Parameters]] = {
+    "04_xray_ovf_astlof": OvfAstlof,
     "05_ct_acute_chronic": CtAcuteChronic,
     "02_xray_acute_chronic_pathological": AcuteChronicPathological,
 }
@@ -289,81 +326,3 @@ def published_text(stem: str) -> dict[str, dict[str, str]]:
     path = ROOT / "params" / "published" / f"{stem}.yaml"
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     return {item["id"]: item for item in yaml.load(path.read_text(encoding="utf-8"), loader)}
-
-
-class Headline(BaseModel):
-    """What a paper is quoted for: ``items`` are ids of its published list, ``label`` the fields that name a row."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    study: str
-    question: str
-    measure: str
-    label: str
-    items: Annotated[list[str], Field(min_length=1)]
-
-
-def headlines() -> dict[str, Headline]:
-    """``params/headlines.yaml`` by stem; a malformed entry raises `ParameterError`."""
-    path = ROOT / "params" / "headlines.yaml"
-    try:
-        return {
-            stem: Headline.model_validate(entry)
-            for stem, entry in yaml.safe_load(path.read_text(encoding="utf-8")).items()
-        }
-    except ValidationError as error:
-        raise ParameterError(f"{path.name}: {error}") from error
-
-
-ANSWERS = ("yes", "no", "unclear", "n/a")
-
-
-class ChecklistItem(BaseModel):
-    """One item of a reporting checklist; the papers' answers stand beside it, each ``answer | place``."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    section: str
-    topic: str
-
-    def answers(self) -> dict[str, tuple[str, str]]:
-        """Paper → (answer, place in the paper or what is missing)."""
-        found = {}
-        for paper, text in (self.model_extra or {}).items():
-            answer, bar, where = text.partition(" | ")
-            if answer not in ANSWERS or not bar or not where or (answer == "yes" and where == "-"):
-                raise ValueError(f"item {self.id}, paper {paper}: 'answer | place' required, found {text!r}")
-            found[paper] = (answer, where)
-        return found
-
-
-def checklist(name: str) -> pd.DataFrame:
-    """A reporting checklist as filled from the papers' texts: ``params/checklists/<name>.yaml``.
-
-    Returns
-    -------
-    DataFrame
-        Columns item, section, topic, paper (``"01"``, …), answer (of `ANSWERS`), where; one row per item and paper.
-
-    Raises
-    ------
-    ParameterError
-        A malformed item, or an id used twice.
-    """
-    import pandas as pd
-
-    path = ROOT / "params" / "checklists" / f"{name}.yaml"
-    rows, seen = [], set()
-    # Everything is text: "yes" and "no" are words here.
-    for entry in yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)["items"]:
-        try:
-            item = ChecklistItem.model_validate(entry)
-            answers = item.answers()
-        except ValueError as error:
-            raise ParameterError(f"{path.name}: {error}") from error
-        if item.id in seen:
-            raise ParameterError(f"{path.name}: item {item.id!r} stands twice")
-        seen.add(item.id)
-        rows += [(item.id, item.section, item.topic, paper, *answer) for paper, answer in answers.items()]
-    return pd.DataFrame(rows, columns=["item", "section", "topic", "paper", "answer", "where"])

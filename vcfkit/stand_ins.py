@@ -160,7 +160,10 @@ def anatomy(recipe: Recipe, device: str = "cpu") -> tuple[torch.Tensor, list[str
 
     The patients are paper 02's under another seed; their fractures and classes play no part in the task.
     """
-    pool = phantom.draw("02_xray_acute_chronic_pathological", seed=1_000 + recipe.seed)
+    pools, seed = [], 1_000 * (1 + recipe.seed)
+    while sum(map(len, pools)) < recipe.n_images:
+        pools.append(phantom.draw("02_xray_acute_chronic_pathological", seed=seed + len(pools)))
+    pool = pd.concat(pools, ignore_index=True)
     order = np.random.default_rng(recipe.seed).permutation(len(pool))
     number = pool["level"].str[1:].astype(int) + np.where(pool["level"].str.startswith("L"), 12, 0)
     region = number.map({n: name for name, numbers in REGIONS.items() for n in numbers})

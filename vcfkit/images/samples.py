@@ -223,6 +223,38 @@ def read_volumes(
     )
 
 
+def crop_to_bodies(images: torch.Tensor, masks: torch.Tensor, *, size: int, margin: float = 0.1) -> torch.Tensor:
+    """What a network sees of each window: the box of the mask with a margin, resized to a square (papers 04 and 05).
+
+    Parameters
+    ----------
+    images, masks : uint8 tensor (n, H, W), bool tensor (n, H, W)
+    margin : float
+        On every side, as a share of the box's; cut where the window ends.
+
+    Returns
+    -------
+    uint8 tensor (n, size, size), on the CPU. The aspect ratio is not kept.
+
+    Raises
+    ------
+    ValueError
+        An empty mask; says which.
+    """
+    empty = (~masks.flatten(1).any(1)).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"masks: a body in every window required, none in {len(empty)} (first: number {empty[0]})")
+    crops = torch.empty((len(images), size, size), dtype=torch.uint8)
+    for k, (image, mask) in enumerate(zip(images.cpu().numpy(), masks.cpu().numpy(), strict=True)):
+        cut = []
+        for axis in (1, 0):
+            inside = np.flatnonzero(mask.any(axis=axis))
+            more = margin * (inside[-1] + 1 - inside[0])
+            cut.append(slice(max(0, round(inside[0] - more)), round(inside[-1] + 1 + more)))
+        crops[k] = _resize(image[tuple(cut)] / 255, size)
+    return crops
+
+
 def delineated_twice(samples: pd.DataFrame, *, readers: Sequence[str] = ("intra", "inter")) -> pd.Series:
     """True for rows whose body every one of ``readers`` delineated again; virtual bodies always are."""
     twice = samples["image"].str.startswith(PHANTOM)

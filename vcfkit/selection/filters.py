@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectorMixin
 from sklearn.linear_model import lars_path
 from sklearn.model_selection import StratifiedKFold
@@ -212,7 +214,10 @@ class LassoSelector(_Filter):
 
 def _lasso_path(x: np.ndarray, y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     """Coefficients (n_features, n_alphas) of centred x and y: the exact path, which is linear between its knots."""
-    knots, _, path = lars_path(x, y, method="lasso", alpha_min=alphas[-1])
+    with warnings.catch_warnings():
+        # More features than rows can fit every row before the last penalty; the path is held from there on.
+        warnings.filterwarnings("ignore", message="Early stopping the lars path", category=ConvergenceWarning)
+        knots, _, path = lars_path(x, y, method="lasso", alpha_min=alphas[-1])
     at = np.array([np.interp(-alphas, -knots, row) for row in path])
     at[:, alphas >= knots[0]] = 0
     return at
