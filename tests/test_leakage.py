@@ -146,3 +146,22 @@ def test_at_effect_zero_three_classes_get_a_row_each_and_their_mean(monkeypatch)
     assert list(found["class"]) == [*task.classes, "mean"]
     assert found["held"].equals((found["auc"] - 0.5).abs() <= leakage.ZERO_WITHIN)
     assert (found["n_test"] == 90).all()
+
+
+# The committed measurements
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return lambda name: pd.read_csv(studies.FOLDER / f"{name}.csv")
+
+
+def test_60_to_97_percent_of_the_features_survive_a_second_delineation(committed):
+    """Paper 05 kept 1,589 of 1,648 (96 %); the reader that stands for another one keeps fewer than the same reader."""
+    table = committed("delineation").query("filter == 'all' and feature_class == 'all'").set_index(["task", "reader"])
+    assert len(table) == 4
+    assert (table.cases >= 30).all()
+    assert table.features.min() > 1300
+    assert table.kept.between(0.60, 0.97).all()
+    for _, part in table.groupby("task"):
+        assert part.kept.xs("inter", level="reader").item() < part.kept.xs("intra", level="reader").item()

@@ -491,6 +491,17 @@ def test_readers_agree_within_themselves_more_than_with_each_other():
     assert 0.90 < dice(masks["truth"], masks["inter"]) < dice(masks["truth"], masks["intra"]) < 0.99
 
 
+def test_the_largest_slice_of_a_box_has_the_bytes_of_the_box():
+    levels = ("T6", "T12", "L4")
+    wanted = [
+        (virtual(patient_id=f"L-{k}", site="Nanjing", fractures={level: "acute"}), f"volume-{level}", 1.0)
+        for k, level in enumerate(levels)
+    ]
+    made = ct.ct_boxes(wanted)
+    for hu, mask, found in zip(made.hu, made.masks["truth"], ct.largest_slices(wanted), strict=True):
+        assert torch.equal(found, hu[:, :, ct.largest_slice(mask)].flip(0))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
 def test_an_accelerator_agrees_within_one_hu():
     request = [(virtual(fractures={"L1": "acute"}), "slice-0.0", 1.0)]

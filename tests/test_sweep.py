@@ -169,3 +169,28 @@ def test_a_benchmark_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("sys.argv", ["bench", "everything"])
     with pytest.raises(SystemExit, match=r"statistics\|phantom"):
         bench.main()
+
+
+def test_shares_of_kept_features_are_counted_over_filters_classes_and_all():
+    features = pd.DataFrame(
+        {
+            "task": "00_toy",
+            "reader": "intra",
+            "filter": ["original", "original", "square", "square"],
+            "feature_class": ["glcm", "shape", "glcm", "glcm"],
+            "icc": [0.9, 0.8, 0.79, np.nan],  # what is undefined is not kept
+            "dice": 0.95,
+        }
+    )
+    found = studies._kept(features).set_index(["filter", "feature_class"])
+    assert found.kept["all", "all"] == 0.5
+    assert found.kept["original", "all"] == 1
+    assert found.kept["square", "glcm"] == 0
+    assert found.features["all", "glcm"] == 3
+    assert found.median_icc["all", "all"] == 0.8
+
+
+def test_pain_completes_the_score_and_no_picture_shows_it():
+    found = studies.astlof_ceiling(n_train=2, n_test=1).set_index(["known", "class"])["auc"]
+    assert found["morphology + mri + t + pain", "mean"] > 0.99
+    assert found["morphology", "mean"] < found["morphology + mri", "mean"] < found["morphology + mri + t", "mean"] < 0.9

@@ -578,6 +578,74 @@ def paired_seeds(points: pd.DataFrame, *, value: str, ax: Axes | None = None, ti
     return table
 
 
+def forest(rows: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFrame]:
+    """Estimates with intervals, a panel per group and the sources side by side in each row.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        group, name, source, value, low, high (NaN where there is no interval); drawn in this order.
+    label : str
+        Below the horizontal axis.
+    """
+    sources = list(rows["source"].unique())
+    groups = dict(list(rows.groupby("group", sort=False)))
+    heights = [part["name"].nunique() + 0.8 for part in groups.values()]
+    with style():
+        figure, axes = plt.subplots(
+            len(groups), 1, figsize=(7.2, 0.23 * sum(heights) + 0.9), height_ratios=heights, sharex=True, squeeze=False
+        )
+        for ax, (group, part) in zip(axes[:, 0], groups.items(), strict=True):
+            names = list(part["name"].unique())
+            for k, source in enumerate(sources):
+                (colour, _, mark), mine = CYCLE[k % len(CYCLE)], part[part["source"] == source]
+                at = mine["name"].map(names.index) + 0.5 * (k - (len(sources) - 1) / 2) / max(1, len(sources))
+                sides = [(mine["value"] - mine["low"]).clip(lower=0), (mine["high"] - mine["value"]).clip(lower=0)]
+                sides = np.nan_to_num(np.array(sides, dtype=float))
+                ax.errorbar(mine["value"], at, xerr=sides, fmt=mark, color=colour, ms=4, lw=1, capsize=2, label=source)
+            ax.set_yticks(range(len(names)), names)
+            ax.set_ylim(len(names) - 0.4, -0.6)
+            ax.set_title(group, loc="left")
+            ax.axvline(0.5, color="0.8", lw=0.8, zorder=0)
+            ax.grid(axis="x", color="0.92", lw=0.6)
+        axes[-1, 0].set_xlabel(label)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure, rows[["group", "name", "source", "value", "low", "high"]]
+
+
+def shares(counts: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFrame]:
+    """Stacked bars of counts (rows × kinds) on the scale of percent, each part with its count where there is room."""
+    hatches = ("", "..", "//", "xx", "--")
+    percent = 100 * counts.div(counts.sum(axis=1), axis=0)
+    with style():
+        figure, ax = plt.subplots(figsize=(7.2, 0.36 * len(counts) + 0.9))
+        left = np.zeros(len(counts))
+        for k, name in enumerate(counts):
+            shade = str(0.92 - 0.8 * k / max(1, counts.shape[1] - 1))
+            bars = ax.barh(
+                range(len(counts)),
+                percent[name],
+                left=left,
+                color=shade,
+                edgecolor="0.3",
+                lw=0.5,
+                hatch=hatches[k % len(hatches)],
+                label=name,
+            )
+            for bar, count in zip(bars, counts[name], strict=True):
+                if bar.get_width() > 4:
+                    box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
+                    middle = bar.get_x() + bar.get_width() / 2, bar.get_y() + bar.get_height() / 2
+                    ax.text(*middle, str(count), ha="center", va="center", fontsize=7, bbox=box)
+            left += percent[name].to_numpy()
+        ax.set_yticks(range(len(counts)), counts.index)
+        ax.invert_yaxis()
+        ax.set_xlim(0, 100)
+        ax.set_xlabel(label)
+        figure.legend(loc="outside lower center", ncols=len(counts.columns), frameon=False)
+    return figure, counts
+
+
 def _shortened(name: str) -> str:
     """A feature's name without what all of them share."""
     return str(name).replace("-mm-3D", "").replace("original_", "")

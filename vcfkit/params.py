@@ -326,3 +326,81 @@ def published_text(stem: str) -> dict[str, dict[str, str]]:
     path = ROOT / "params" / "published" / f"{stem}.yaml"
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     return {item["id"]: item for item in yaml.load(path.read_text(encoding="utf-8"), loader)}
+
+
+class Headline(BaseModel):
+    """What a paper is quoted for: ``items`` are ids of its published list, ``label`` the fields that name a row."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    study: str
+    question: str
+    measure: str
+    label: str
+    items: Annotated[list[str], Field(min_length=1)]
+
+
+def headlines() -> dict[str, Headline]:
+    """``params/headlines.yaml`` by stem; a malformed entry raises `ParameterError`."""
+    path = ROOT / "params" / "headlines.yaml"
+    try:
+        return {
+            stem: Headline.model_validate(entry)
+            for stem, entry in yaml.safe_load(path.read_text(encoding="utf-8")).items()
+        }
+    except ValidationError as error:
+        raise ParameterError(f"{path.name}: {error}") from error
+
+
+ANSWERS = ("yes", "no", "unclear", "n/a")
+
+
+class ChecklistItem(BaseModel):
+    """One item of a reporting checklist; the papers' answers stand beside it, each ``answer | place``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    section: str
+    topic: str
+
+    def answers(self) -> dict[str, tuple[str, str]]:
+        """Paper → (answer, place in the paper or what is missing)."""
+        found = {}
+        for paper, text in (self.model_extra or {}).items():
+            answer, bar, where = text.partition(" | ")
+            if answer not in ANSWERS or not bar or not where or (answer == "yes" and where == "-"):
+                raise ValueError(f"item {self.id}, paper {paper}: 'answer | place' required, found {text!r}")
+            found[paper] = (answer, where)
+        return found
+
+
+def checklist(name: str) -> pd.DataFrame:
+    """A reporting checklist as filled from the papers' texts: ``params/checklists/<name>.yaml``.
+
+    Returns
+    -------
+    DataFrame
+        Columns item, section, topic, paper (``"01"``, …), answer (of `ANSWERS`), where; one row per item and paper.
+
+    Raises
+    ------
+    ParameterError
+        A malformed item, or an id used twice.
+    """
+    import pandas as pd
+
+    path = ROOT / "params" / "checklists" / f"{name}.yaml"
+    rows, seen = [], set()
+    # Everything is text: "yes" and "no" are words here.
+    for entry in yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)["items"]:
+        try:
+            item = ChecklistItem.model_validate(entry)
+            answers = item.answers()
+        except ValueError as error:
+            raise ParameterError(f"{path.name}: {error}") from error
+        if item.id in seen:
+            raise ParameterError(f"{path.name}: item {item.id!r} stands twice")
+        seen.add(item.id)
+        rows += [(item.id, item.section, item.topic, paper, *answer) for paper, answer in answers.items()]
+    return pd.DataFrame(rows, columns=["item", "section", "topic", "paper", "answer", "where"])

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,10 @@ _VERSIONED = [
 ]
 
 
+# What every run of a paper leaves beside its tables and figures.
+OWED = ("cohort.csv", "predictions.csv", "comparison.csv", "metrics.json")
+
+
 class Run:
     """Collects what one notebook run produces and moves it into place at the end.
 
@@ -57,10 +62,13 @@ class Run:
     parameters : Parameters
         The validated parameters of the run. Without ``results_dir`` (a notebook opened by hand) the results go to
         ``results/interactive``, never over those that ``make`` keeps track of.
+    owed : file names
+        What has to be written before the run may finish: the contract's files; fewer where a notebook has no cohort.
     """
 
-    def __init__(self, stem: str, parameters: Parameters):
+    def __init__(self, stem: str, parameters: Parameters, *, owed: Sequence[str] = OWED):
         self.stem = stem
+        self.owed = owed
         self.parameters = parameters
         root = Path(parameters.results_dir) if parameters.results_dir else ROOT / "results" / "interactive"
         self.folder = root / stem
@@ -150,10 +158,9 @@ class Run:
         Raises
         ------
         RuntimeError
-            If one of the files every run owes (cohort, predictions, comparison, metrics) was not written.
+            If one of the files that this run owes was not written.
         """
-        owed = ["cohort.csv", "predictions.csv", "comparison.csv", "metrics.json"]
-        missing = [name for name in owed if not (self.staging / name).is_file()]
+        missing = [name for name in self.owed if not (self.staging / name).is_file()]
         if missing:
             raise RuntimeError(f"{self.stem}: run not finished, {', '.join(missing)} not written")
         self.section("")  # closes the last section
@@ -191,6 +198,59 @@ class Run:
             "seconds_total": round(time.perf_counter() - self._started, 2),
             "peak_memory_mib": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
         }
+
+
+def runs(folders: Mapping[str, Path]) -> pd.DataFrame:
+    """What ran, from the provenance of finished runs below each folder (name → folder with one folder per notebook).
+
+    Returns
+    -------
+    DataFrame
+        Columns notebook, run (the folder's name here), data, device, weights, seed, minutes, memory_gib, commit; by
+        notebook. Empty where nothing ran.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, place, provenance in _provenances(folders):
+        sources = provenance.get("data", {}).get("samples_by_source", {})
+        rows.append(
+            {
+                "notebook": place.name,
+                "run": name,
+                "data": ", ".join(f"{count:,} {source}" for source, count in sources.items()) or "-",
+                "device": provenance.get("device", "cpu"),
+                "weights": provenance.get("weights", {}).get("start", "-"),
+                "seed": provenance["seed"],
+                "minutes": round(provenance["seconds_total"] / 60, 1),
+                "memory_gib": round(provenance["peak_memory_mib"] / 1024, 1),
+                "commit": (provenance["commit"]["id"] or "-")[:10] + "*" * bool(provenance["commit"]["modified"]),
+            }
+        )
+    columns = ["notebook", "run", "data", "device", "weights", "seed", "minutes", "memory_gib", "commit"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["notebook", "run"], ignore_index=True)
+
+
+def comparisons(folders: Mapping[str, Path]) -> pd.DataFrame:
+    """``comparison.csv`` of the finished runs below each folder, with ``notebook`` and ``run``; empty where none is."""
+    import pandas as pd
+
+    columns = ["quantity", "where", "cohort", "model", "published", "reproduced", "low", "high", "note"]
+    found = [
+        pd.read_csv(place / "comparison.csv").assign(notebook=place.name, run=name)
+        for name, place, _ in _provenances(folders)
+        if (place / "comparison.csv").is_file()
+    ]
+    found = [frame for frame in found if len(frame)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*columns, "notebook", "run"])
+
+
+def _provenances(folders: Mapping[str, Path]) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """(run, results folder, provenance) of every paper's finished run; hidden folders are runs on their way."""
+    for name, folder in folders.items():
+        for path in sorted(Path(folder).glob("[0-9]*/provenance.json")):
+            if path.parent.name != "00_summary":
+                yield name, path.parent, json.loads(path.read_text(encoding="utf-8"))
 
 
 def sha256(path: Path) -> str:

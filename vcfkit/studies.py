@@ -2,6 +2,7 @@
 
 python -m vcfkit.studies coverage   # results/studies/coverage.csv: intervals of the AUC; a few minutes on one core
 python -m vcfkit.studies sweep      # results/studies/effect_sweep.*: AUC by size of the effect; half an hour
+python -m vcfkit.studies ceiling    # results/studies/astlof_ceiling.csv: what a perfect reader of paper 04 could know
 python -m vcfkit.studies delineation  # results/studies/delineation.csv: features that survive another outline; minutes
 """
 
@@ -511,12 +512,7 @@ def _largest_slices(samples: pd.DataFrame, size: int) -> torch.Tensor:
     """Paper 05: the sagittal slice of each box on which the mask is largest, in the bone window."""
     if size != ct.BOX:
         raise ValueError(f"boxes have {ct.BOX} voxels to a side, size {size} was asked for")
-    found = []
-    for start in range(0, len(samples), 20):  # a box takes a megabyte
-        boxes = ct.ct_boxes(samples.iloc[start : start + 20])
-        pairs = zip(boxes.hu, boxes.masks["truth"], strict=True)
-        found += [hu[:, :, ct.largest_slice(mask)].flip(0) for hu, mask in pairs]
-    return _grey(torch.stack(found))
+    return _grey(ct.largest_slices(samples))
 
 
 def _grey(hu: torch.Tensor) -> torch.Tensor:
@@ -571,6 +567,38 @@ TASKS = (
         n_test=300,
     ),
 )
+
+
+# How much of the ASTLOF class a picture could tell at most
+
+ASTLOF_PARTS = ("astlof_morphology", "astlof_mri", "astlof_t", "astlof_pain")
+
+
+def astlof_ceiling(*, n_train: int = 10, n_test: int = 3, seed: int = 0) -> pd.DataFrame:
+    """AUC of the class of paper 04 for whoever knows parts of the score without error, at effect 1.
+
+    The class is the sum of four parts, and pain is on no picture. Frequencies of the classes given the parts are
+    counted in ``n_train`` virtual cohorts and tested on ``n_test`` others.
+
+    Returns
+    -------
+    DataFrame
+        One row per set of known parts and class, and the mean of the classes: known, class, auc, n_test.
+    """
+    stem = "04_xray_ovf_astlof"
+    classes = next(task.classes for task in TASKS if task.stem == stem)
+    training = pd.concat([phantom.draw(stem, seed=seed + 1 + k) for k in range(n_train)])
+    testing = pd.concat([phantom.draw(stem, seed=seed + TEST_SEED + k) for k in range(n_test)])
+    rows = []
+    for known in (ASTLOF_PARTS[:1], ASTLOF_PARTS[1:2], ASTLOF_PARTS[:2], ASTLOF_PARTS[:3], ASTLOF_PARTS):
+        keys = list(known)
+        share = training.groupby(keys)["label"].value_counts(normalize=True).unstack(fill_value=0.0)
+        found = testing[keys].merge(share, left_on=keys, right_index=True, how="left").fillna(0.0)
+        words = " + ".join(key.removeprefix("astlof_") for key in keys)
+        aucs = [delong_ci(testing["label"] == name, found[name]).estimate for name in classes]
+        for name, auc in zip((*classes, "mean"), (*aucs, np.mean(aucs)), strict=True):
+            rows.append({"known": words, "class": name, "auc": auc, "n_test": len(testing)})
+    return pd.DataFrame(rows)
 
 
 # Which radiomic features survive a second delineation
@@ -661,7 +689,7 @@ def _kept(features: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)[columns]
 
 
-STUDIES = ("coverage", "sweep", "delineation")
+STUDIES = ("coverage", "sweep", "ceiling", "delineation")
 
 
 def main() -> None:
@@ -673,6 +701,9 @@ def main() -> None:
     if study == "coverage":
         table = coverage()
         table.to_csv(FOLDER / "coverage.csv", index=False)
+    elif study == "ceiling":
+        table = astlof_ceiling()
+        table.to_csv(FOLDER / "astlof_ceiling.csv", index=False, float_format="%.4f")
     elif study == "delineation":
         table = delineation()
         table.to_csv(FOLDER / "delineation.csv", index=False, float_format="%.4f")

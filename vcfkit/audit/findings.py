@@ -501,6 +501,7 @@ class Paper:
         self.add(
             id,
             [item, *_many(positive), *_many(negative)],
+            stated=str(self[item]),
             recomputed=f"width {found.width.value:.3f}; possible {least:.3f} to {found.possible.highest:.3f}, "
             f"usual {found.possible.hanley_mcneil:.3f}",
             method=f"2·1.96·SE of an AUC of {self[item].text} with {n1} positive and {n0} negative: least and greatest "
@@ -528,6 +529,7 @@ class Paper:
         self.add(
             id,
             [item, *_many(items)],
+            stated=str(self[item]),
             recomputed="; ".join(
                 f"{name} {a * scale:.{places}f}–{b * scale:.{places}f}" for name, (a, b) in ways.items()
             ),
@@ -560,6 +562,7 @@ class Paper:
         self.add(
             id,
             [item, *_many(n_resamples)],
+            stated=str(self[item]),
             recomputed=f"{shown[0][1]}–{shown[1][1]}; bounds of {self[n_resamples].text} resamples stray to "
             f"{shown[0][0]}–{shown[0][2]} and {shown[1][0]}–{shown[1][2]}",
             method=f"2.5 and 97.5 % of {figure} over resamples of TP {cells[0]}, FN {cells[1]}, FP {cells[2]}, "

@@ -306,6 +306,7 @@ def _auc_intervals(paper):
             paper.add(
                 f"interval.auc.{name}.{label}",
                 [item.id, *cited],
+                stated=str(item),
                 recomputed=f"width at most {width:.4f}; any scores of {n} vertebrae: at least {least:.3f}; "
                 f"usual {usual:.3f}",
                 method="2·1.96·SE of an AUC, the least over all scores and all class sizes "

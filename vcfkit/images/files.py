@@ -135,6 +135,7 @@ class _Nifti:
     bits: int
     code: int
     offset: int
+    order: str
 
 
 def _nifti_order(start: bytes) -> str:
@@ -191,14 +192,14 @@ def _nifti_header(start, broken) -> _Nifti:
         raise broken("a header that cannot be")
     if not math.isfinite(offset) or offset < 0:
         raise broken("a header that cannot be")
-    return _Nifti(dims[1 : count + 1], spacing[1 : min(count, 3) + 1], bits, code, int(offset))
+    return _Nifti(dims[1 : count + 1], spacing[1 : min(count, 3) + 1], bits, code, int(offset), order)
 
 
 def _read_through(file, header, needed, broken, field):
     """All bytes that the header promises are there, and what are floats are numbers."""
     file.seek(max(header.offset, 352 if header.offset else 348))
     left, width = needed - header.offset, header.bits // 8
-    kind = {16: np.float32, 64: np.float64}.get(header.code)
+    kind = {16: f"{header.order}f4", 64: f"{header.order}f8"}.get(header.code)
     while left > 0:
         part = file.read(min(left, _STEP))
         if not part:
@@ -206,11 +207,8 @@ def _read_through(file, header, needed, broken, field):
                 f"a truncated one, {needed - header.offset - left} of {needed - header.offset} bytes of voxels"
             )
         left -= len(part)
-        if kind is not None:
-            values = np.frombuffer(part[: len(part) // width * width], kind)
-            # The byte order does not matter to what is asked: all bits of the exponent set, read either way.
-            if not (np.isfinite(values).all() or np.isfinite(values.byteswap()).all()):
-                raise ImageError(field, "numbers", "NaN or infinity among the voxels", "export the examination again")
+        if kind is not None and not np.isfinite(np.frombuffer(part[: len(part) // width * width], kind)).all():
+            raise ImageError(field, "numbers", "NaN or infinity among the voxels", "export the examination again")
 
 
 def _check_nrrd(path, field):

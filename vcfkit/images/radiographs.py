@@ -3,6 +3,7 @@
 import math
 import tempfile
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_rescale, apply_windowing
-from pydicom.uid import ComputedRadiographyImageStorage, generate_uid
+from pydicom.uid import ComputedRadiographyImageStorage, DeflatedExplicitVRLittleEndian, generate_uid
 
 from .files import ImageError, decode, fits, foreign, kind_of
 
+MAX_DEFLATED = 1 << 28  # bytes
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
 _PIXEL_TAGS = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData")
 
@@ -110,6 +112,9 @@ def _read_dicom(path: Path) -> Radiograph:
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         required = "well-formed rescale, window and spacing tags"
         raise ImageError("image", required, f"{error}", "export the radiograph again") from error
+    if not np.isfinite(grey).all():
+        required = "well-formed rescale, window and spacing tags"
+        raise ImageError("image", required, "values that are no numbers", "export the radiograph again")
     if photometric == "MONOCHROME1":
         grey = 1 - grey
     return Radiograph(grey.astype(np.float32), spacing)
@@ -145,6 +150,7 @@ def read_tags(path: Path, *, pixels: bool = True) -> Dataset:
         # pydicom only warns of this and then drops the pixels.
         warnings.filterwarnings("error", message="End of file reached")
         try:
+            _check_deflated(path)
             tags = dcmread(path, stop_before_pixels=not pixels)
             syntax = tags.file_meta.TransferSyntaxUID
             wanted = ("Rows", "Columns", "BitsAllocated", *(("PixelData",) if pixels else ()))
@@ -152,6 +158,8 @@ def read_tags(path: Path, *, pixels: bool = True) -> Dataset:
             frames = int(tags.get("NumberOfFrames") or 1)
             size = () if missing else (int(tags.Rows), int(tags.Columns), frames)
         # What a damaged file makes pydicom raise is no closed list, and all of it means the same to the user.
+        except ImageError:
+            raise
         except Exception as error:
             raise broken(f"one that cannot be read: {error}") from error
     if missing:
@@ -161,6 +169,24 @@ def read_tags(path: Path, *, pixels: bool = True) -> Dataset:
     if pixels and not syntax.is_compressed and len(tags.PixelData) < needed:
         raise broken(f"a truncated one, {len(tags.PixelData)} of {needed} bytes of pixels")
     return tags
+
+
+def _check_deflated(path: Path) -> None:
+    """Refuse a deflated file that would become too large: pydicom unpacks all of it at once."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+        if DeflatedExplicitVRLittleEndian.encode() not in start[:1024]:
+            return
+        # The file meta information starts with its own length (PS3.10, table 7.1-1).
+        file.seek(144 + int.from_bytes(start[140:144], "little"))
+        unpack, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while part := file.read(1 << 16):
+            while part:
+                size += len(unpack.decompress(part, 1 << 22))
+                part = unpack.unconsumed_tail
+                if size > MAX_DEFLATED:
+                    found = f"a deflated one of more than {MAX_DEFLATED >> 20} MiB"
+                    raise ImageError("image", "an intact DICOM file", found, "export the image uncompressed")
 
 
 def stored_values(tags: Dataset) -> np.ndarray:
