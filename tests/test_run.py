@@ -243,3 +243,11 @@ def test_importing_run_loads_nothing_heavy():
     code = f"import sys, vcfkit.run; print(sorted({heavy} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_the_summary_runs_after_the_notebooks_it_reads(tmp_path):
+    there = "from pathlib import Path\nassert (Path(results_dir) / '01_good' / 'notebook.ipynb').is_file()"
+    project = make_project(tmp_path, _00_summary=there, _01_good=GOOD)
+    done = run(project, "all", "--jobs", 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "results" / "reduced" / "00_summary" / "notebook.ipynb").is_file()

@@ -478,6 +478,15 @@ def _claims(paper):
     accuracy, sensitivity = "results.accuracy.collaboration.", "results.sensitivity.collaboration."
     paper.order("claim.dl.trainee", f"{accuracy}dl", f"{accuracy}trainee", claim="model above the trainee")
     paper.order("claim.dl.expert", f"{accuracy}expert", f"{accuracy}dl", claim="model slightly below the expert")
+    for label in CLASSES:
+        paper.order(
+            f"claim.dl.expert.auc.{label}",
+            f"results.auc.collaboration.expert.{label}",
+            f"results.auc.collaboration.dl.{label}",
+            claim="diagnostic efficiency of the model slightly lower than the expert's",
+            on_failure="By the AUC the model is ahead, by the accuracy the expert: an AUC from a whole curve and one "
+            "from a single point do not rank alike.",
+        )
     for reader in READERS:
         paper.order(
             f"claim.accuracy.{reader}",
