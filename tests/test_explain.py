@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from sklearn.linear_model import LogisticRegression
 
-from vcfkit import explain
+from vcfkit import explain, models
 
 
 class _LooksLeft(torch.nn.Module):
@@ -60,3 +62,49 @@ def test_shap_of_a_linear_model_is_coefficient_times_distance_from_the_training_
     importance = found.importance()
     assert importance.sum(axis=1).is_monotonic_decreasing
     assert importance.loc["b"].to_numpy() == pytest.approx(np.abs(found.values[:, 1]).mean(axis=0))
+
+
+def test_maps_are_those_of_the_library_and_the_network_keeps_its_gradients():
+    network, _ = models.classifier("ResNet-50", weights="random", seed=1)
+    network.eval()
+    images = torch.randint(0, 255, (3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    layer = models.last_map(network, "ResNet-50")
+    targets = torch.tensor([0, 1, 1])
+    ours = explain.grad_cam(network, layer, images, targets)
+    with GradCAM(model=network, target_layers=[layer]) as cam:
+        theirs = cam(images.float()[:, None], [ClassifierOutputTarget(int(k)) for k in targets])
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert all(part.requires_grad for part in network.parameters())
+
+
+def test_boxes_become_the_pixels_whose_middle_they_hold():
+    masks = explain.in_boxes([np.array([[1, 2, 3, 4.6]]), np.zeros((0, 4))], (6, 5))
+    assert masks[0].sum() == 2 * 3
+    assert masks[0, 2:5, 1:3].all()
+    assert not masks[1].any()
+
+
+def test_pointing_asks_whether_the_peak_lies_inside_and_shares_a_plateau():
+    maps = np.zeros((3, 4, 4))
+    maps[0, 1, 1] = 1
+    maps[1, :, :2] = 1
+    masks = np.zeros((3, 4, 4), dtype=bool)
+    masks[:, :2, :2] = True
+    hits = explain.pointing_game(maps, masks)
+    assert hits[:2].tolist() == [1, 0.5]
+    assert np.isnan(hits[2])
+
+
+def test_localisation_by_group_against_numbers_made_by_hand():
+    maps, masks = np.zeros((5, 4, 4)), np.zeros((5, 4, 4), dtype=bool)
+    masks[:4, 0, :] = True  # a quarter of the image; the last has nothing to find
+    maps[0, 0, 0] = 1  # all inside
+    maps[1, 0, 0], maps[1, 3, 3] = 1, 3  # a quarter inside, peak outside
+    maps[3, 0, 1] = 1
+    table = explain.localisation(maps, masks, ["TP", "TP", "TP", "FN", "FN"])
+    assert table.loc["TP", ["n", "empty"]].tolist() == [3, 1]
+    assert table.loc["TP", "pointing"] == pytest.approx(1 / 3)
+    assert table.loc["TP", "share"] == pytest.approx((1 + 0.25) / 2)
+    assert table.loc["FN", ["n", "pointing", "share", "share_low", "share_high"]].tolist() == [1, 1, 1, 1, 1]
+    assert table["chance"].tolist() == [0.25, 0.25]
+    assert table.loc["TP", "share_low"] < table.loc["TP", "share"] < table.loc["TP", "share_high"]

@@ -259,7 +259,14 @@ def confusion(counts: pd.DataFrame, *, ax: Axes | None = None, title: str = "") 
     return shares
 
 
-def montage(images: np.ndarray, titles: Sequence[str], *, columns: int, overlay: np.ndarray | None = None) -> Figure:
+def montage(
+    images: np.ndarray,
+    titles: Sequence[str],
+    *,
+    columns: int,
+    overlay: np.ndarray | None = None,
+    boxes: Sequence[dict[str, np.ndarray]] | None = None,
+) -> Figure:
     """Greyscale images in a grid, each under its title; ``overlay`` (values 0…1) is laid over in colour.
 
     Parameters
@@ -267,6 +274,9 @@ def montage(images: np.ndarray, titles: Sequence[str], *, columns: int, overlay:
     images : uint8 array, shape (n, H, W)
     overlay : array, shape (n, H, W), optional
         For instance Grad-CAM maps. Contour lines at 0.5 keep it readable in greyscale.
+    boxes : sequence of dicts, optional
+        Per image ``{"fresh": (k, 4), "old": (k, 4)}``: xmin, ymin, xmax, ymax in pixels. Fresh ones are drawn with a
+        white line, old ones with a yellow broken one.
     """
     rows = -(-len(images) // columns)
     with style():
@@ -279,6 +289,10 @@ def montage(images: np.ndarray, titles: Sequence[str], *, columns: int, overlay:
                 ax.imshow(overlay[k], cmap="inferno", alpha=0.45 * overlay[k], vmin=0, vmax=1)
                 if overlay[k].max() > 0.5:
                     ax.contour(overlay[k], levels=[0.5], colors="white", linewidths=1)
+            for kind, look in (("fresh", {"ec": "white"}), ("old", {"ec": "#F0E442", "ls": "--"})):
+                for x0, y0, x1, y1 in [] if boxes is None else boxes[k][kind]:
+                    frame = plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1, **look)
+                    ax.add_patch(frame)  # imshow's pixel edges lie at half numbers
             ax.set_title(title, fontsize=7)
     return figure
 
@@ -476,6 +490,64 @@ def roc_averages(y_true: Sequence[str], probabilities: np.ndarray, *, classes: S
         ax.plot(*curves[name], color=colour, ls=line, lw=1.2, label=f"{name} curve: {auc(*curves[name]):.3f}")
     ax.legend(loc="lower right", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)
     return pd.Series({name: auc(*curve) for name, curve in curves.items()})
+
+
+def pr_one_vs_rest(
+    y_true: Sequence[str], probabilities: np.ndarray, *, classes: Sequence[str], ax: Axes | None = None
+) -> pd.Series:
+    """Precision–recall curves of each class and of all (class, row) pairs pooled (micro).
+
+    Returns
+    -------
+    Series
+        Average precision (step-wise, no interpolation) of each class that has rows, then ``micro`` and ``macro``, the
+        mean of the classes.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    ax = ax or plt.gca()
+    positive = np.asarray(y_true)[:, None] == np.asarray(classes)
+    columns = {name: (positive[:, k], probabilities[:, k]) for k, name in enumerate(classes) if positive[:, k].any()}
+    columns["micro"] = positive.ravel(), probabilities.ravel()
+    found = {}
+    for (name, (truth, score)), (colour, line, _) in zip(columns.items(), CYCLE, strict=False):
+        precision, recall, _ = precision_recall_curve(truth, score)
+        found[name] = average_precision_score(truth, score)
+        ax.step(recall, precision, where="post", color=colour, ls=line, lw=1.4, label=f"{name}: {found[name]:.2f}")
+    found["macro"] = np.mean([found[name] for name in columns if name != "micro"])
+    ax.plot([], [], " ", label=f"macro: {found['macro']:.2f}")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Recall (sensitivity)", ylabel="Precision")
+    ax.set_aspect("equal")
+    ax.legend(loc="lower left", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)
+    return pd.Series(found)
+
+
+def intervals(
+    table: pd.DataFrame, value: str, *, groups: Sequence[str], series: Sequence[str], ax: Axes | None = None
+) -> pd.DataFrame:
+    """Points with intervals: one group of points per place on the axis, one colour and marker per series.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index (group, series); columns ``value``, ``value_low``, ``value_high``. Undefined points are left out.
+
+    Returns
+    -------
+    DataFrame
+        The rows drawn.
+    """
+    ax = ax or plt.gca()
+    drawn = []
+    for k, (name, (colour, _, marker)) in enumerate(zip(series, CYCLE, strict=False)):
+        rows = table[table.index.get_level_values(1) == name].droplevel(1).reindex(groups).dropna(subset=[value])
+        at = np.array([list(groups).index(g) for g in rows.index]) + 0.12 * (k - (len(series) - 1) / 2)
+        bars = np.maximum([rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]], 0)
+        ax.errorbar(at, rows[value], bars, fmt=marker, color=colour, ms=4, lw=1.2, capsize=2, label=name)
+        drawn.append(rows.assign(series=name))
+    ax.set_xticks(range(len(groups)), groups)
+    ax.set_xlim(-0.6, len(groups) - 0.4)
+    return pd.concat(drawn)
 
 
 def coefficients(weights: pd.Series, *, ax: Axes | None = None, title: str = "", labels: int = 30) -> pd.Series:

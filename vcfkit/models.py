@@ -217,8 +217,11 @@ def classifier(
     if weights not in ("auto", "imagenet", "random"):
         raise ValueError(f"weights: auto, imagenet or random required, found {weights!r}")
     recipe = ARCHITECTURES[architecture]
+    # Blocks that begin as the identity (Goyal 2017): else a random ResNet-101 has logits of thousands in evaluation,
+    # until its running means have settled after some ten batches.
+    begin = {"zero_init_residual": True} if recipe.builder.startswith("resnet") else {}
     with initialising(seed):
-        network = getattr(torchvision.models, recipe.builder)(weights=None)
+        network = getattr(torchvision.models, recipe.builder)(weights=None, **begin)
         last = network.classifier if hasattr(network, "classifier") else network
         name = "1" if hasattr(network, "classifier") else "fc"
         setattr(last, name, torch.nn.Linear(getattr(last, name).in_features, n_classes))

@@ -78,6 +78,31 @@ class AcuteChronicPathological(Parameters):
     nuisance: Annotated[float, Field(ge=0, le=2)]
 
 
+class FreshFractures(Parameters):
+    """Paper 01 (Zhang H 2024). Comments in the profiles say where each value stands in the paper."""
+
+    classes: ClassVar[tuple[str, ...]] = ("non-fresh", "fresh")
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Annotated[int, Field(ge=2)]
+    horizontal_flip: Probability
+    n_bootstrap: Annotated[int, Field(ge=100)]
+    weights: Literal["auto", "imagenet", "random", "task"]
+    image_size: Annotated[int, Field(ge=32)]
+    epochs: PositiveInt
+    precision: Literal["64-true", "32-true", "bf16-mixed"]
+    training_fraction: Fraction
+    validation_fraction: Fraction
+    external_fraction: Fraction
+    study_learning_rates: list[Annotated[float, Field(gt=0)]]
+    study_batch_sizes: list[Annotated[int, Field(ge=2)]]
+    pretraining_films: Annotated[int, Field(ge=0)]
+    models_at_once: PositiveInt
+    effect: Annotated[float, Field(ge=0, le=2)]
+    nuisance: Annotated[float, Field(ge=0, le=2)]
+    cache_dir: str | None = None
+
+
 class CtAcuteChronic(Parameters):
     """Paper 05 (Zhang 2023). Comments in the profiles say where each value stands in the paper."""
 
@@ -155,6 +180,7 @@ class OvfAstlof(Parameters):
 
 SCHEMAS: dict[str, type[Parameters]] = {
     "04_xray_ovf_astlof": OvfAstlof,
+    "01_xray_fresh_vcf": FreshFractures,
     "05_ct_acute_chronic": CtAcuteChronic,
     "02_xray_acute_chronic_pathological": AcuteChronicPathological,
 }

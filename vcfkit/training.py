@@ -9,7 +9,8 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -28,10 +29,36 @@ def fabric(*, device: str, precision: str) -> Fabric:
     "64-true" is what the reduced profile uses: float32 training moves probabilities by several 1e-3 from one CPU's
     instruction set to another's, float64 by 1e-14, which is what lets stored outputs be compared exactly.
     """
+    if device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products; read at first use
     if device == "cpu":
         torch.set_num_threads(1)  # several notebooks share a machine; threads that wait for each other cost most
     torch.use_deterministic_algorithms(True)
     return Fabric(accelerator="gpu" if device == "cuda" else device, devices=1, precision=precision)
+
+
+def adam(network: torch.nn.Module, rate: float, *, device: str, weight_decay: float = 0.0) -> torch.optim.Adam:
+    """Adam (Kingma & Ba 2015) with torch's defaults, fused; on a GPU it can be part of a CUDA graph."""
+    return torch.optim.Adam(
+        network.parameters(), lr=rate, weight_decay=weight_decay, fused=True, capturable=device == "cuda"
+    )
+
+
+def side_by_side(work: Callable, items: Sequence, *, at_once: int) -> list:
+    """``[work(item) for item in items]``, on a GPU up to ``at_once`` of them together, each on a stream of its own.
+
+    Batches of a few images leave a large GPU idle between kernels; two or three networks fill it. ``work`` must not
+    make networks (torch's default type, which that sets, belongs to all threads). Without a GPU they run in turn.
+    """
+    if at_once == 1 or not torch.cuda.is_available():
+        return [work(item) for item in items]
+
+    def on_own_stream(item):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            return work(item)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(on_own_stream, items))
 
 
 def flips_and_rotations(
@@ -79,6 +106,7 @@ def fit(
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     keep: Literal["last", "best"] = "last",
     checkpoint: Path | None = None,
+    graphed: bool = False,
 ) -> pd.DataFrame:
     """Train for a fixed number of epochs: cross-entropy for one class of many, binary cross-entropy for several labels.
 
@@ -110,6 +138,10 @@ def fit(
         Written after every epoch, in one step. A file that is there already and comes from the same call (images,
         targets, epochs, batch size, seed, number of weights) is gone on from: an interrupted run loses one epoch at
         most and ends with the weights it would have ended with.
+    graphed : bool
+        Replay one captured CUDA graph per step (forward, backward, optimiser) from the fourth batch on: small batches
+        cost a GPU more launches than arithmetic. Needs a GPU, `adam` and no ``schedule``; batches of another size
+        than ``batch_size`` run as usual.
 
     Returns
     -------
@@ -129,6 +161,8 @@ def fit(
         raise ValueError(f"at least two images, one target each required; found {len(images)} and {len(targets)}")
     if keep not in ("last", "best"):
         raise ValueError(f"keep: last or best required, found {keep!r}")
+    if graphed and (launcher.device.type != "cuda" or schedule is not None):
+        raise ValueError("graphed: a CUDA device and no schedule required")
     if keep == "best" and monitor is None:
         raise ValueError("keep best: a monitor required, by which the best epoch is known; found none")
     generator = torch.Generator().manual_seed(seed)
@@ -143,6 +177,20 @@ def fit(
         if checkpoint.is_file():
             history, best = _resume(checkpoint, call, network, optimizer, generator)
             first = len(history) + 1
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Sum of losses and number of right answers of a batch, float64, after it has been learnt from."""
+        # Fabric casts what a model returns to torch's default type; float64 would end here.
+        with default_dtype(precise) if precise == torch.float64 else contextlib.nullcontext():
+            logits = model(x)
+        loss = _loss(logits, y)
+        optimizer.zero_grad()
+        launcher.backward(loss)
+        optimizer.step()
+        with torch.no_grad():
+            return torch.stack([loss.double() * len(y), _right(logits, y).sum()])
+
+    replay = _Replay(step, optimizer) if graphed else None
     done, all_batches = (first - 1) * per_epoch, epochs * per_epoch
     for epoch in range(first, epochs + 1):
         model.train()
@@ -157,15 +205,10 @@ def fit(
             done += 1
             if augment is not None:
                 x = augment(x, generator)
-            # Fabric casts what a model returns to torch's default type; float64 would end here.
-            with default_dtype(precise):
-                logits = model(x)
-            loss = _loss(logits, y)
-            optimizer.zero_grad()
-            launcher.backward(loss)
-            optimizer.step()
-            with torch.no_grad():
-                total += torch.stack([loss.double() * len(y), _right(logits, y).sum()])
+            if replay is not None and done > GRAPH_AFTER and len(batch) == batch_size:
+                total += replay(x, y)
+            else:
+                total += step(x, y)
         mean_loss, accuracy = (total / len(images)).tolist()
         if not np.isfinite(mean_loss):
             raise FloatingPointError(f"epoch {epoch}: the training loss is {mean_loss}; lower the learning rate")
@@ -240,6 +283,30 @@ def _right(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if targets.is_floating_point():
         return ((logits > 0) == (targets > 0.5)).double().mean(dim=1)
     return (logits.argmax(1) == targets).double()
+
+
+GRAPH_AFTER = 3  # batches that run as usual: libraries choose their kernels and the optimiser makes its state
+
+
+class _Replay:
+    """A training step captured once as a CUDA graph; a replay first fills buffers of the first batch's shape."""
+
+    def __init__(self, step: Callable, optimizer: torch.optim.Optimizer):
+        self._step, self._optimizer, self._graph = step, optimizer, None
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self._graph is None:
+            self._x, self._y = x.clone(), y.clone()
+            self._optimizer.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
+            self._graph = torch.cuda.CUDAGraph()
+            torch.cuda.current_stream().synchronize()
+            # Capturing computes nothing; other networks may be training in other threads meanwhile.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                self._total = self._step(self._x, self._y)
+        self._x.copy_(x)
+        self._y.copy_(y)
+        self._graph.replay()
+        return self._total
 
 
 def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ is collected as a ``Fault`` and raised once, as one ``CohortError``, before anyt
 ``python -m vcfkit.cohort describe STEM`` says what a study's manifest holds, ``check STEM FOLDER`` opens a cohort.
 """
 
-from .baseline import baseline_table
+from .baseline import baseline_table, compare_groups
 from .faults import CohortError, Fault
 from .manifest import read_manifest, validate
 from .privacy import SALT_VARIABLE, for_results, pseudonym, pseudonymise
@@ -45,6 +45,7 @@ __all__ = [
     "baseline_table",
     "box_numbers",
     "cohort_order",
+    "compare_groups",
     "describe",
     "flow",
     "for_results",
