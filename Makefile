@@ -12,7 +12,7 @@ ENV =
 LAB =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-all test check refresh lab bench lint clean
+.PHONY: help setup reproduce-all test check refresh lab report bench lint clean
 
 # One thread a process, set before anything is loaded (the same as in vcfkit/run.py); the environment's own kernel
 # comes before one that the user has installed under the same name.
@@ -74,6 +74,9 @@ refresh: $(READY) ## Run the notebooks as they stand and store the outputs in th
 # In a container the user is often root, whom JupyterLab refuses unless told; it still listens on this machine alone.
 lab: $(READY) ## Open the notebooks in JupyterLab (LAB="--no-browser --port 8899" passes options on)
 	$(PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
+
+report: $(READY) ## Write the executed notebooks as a static site (results/<profile>/report/index.html)
+	@$(PYTHON) -m vcfkit.report --profile "$(PROFILE)" --results "$(RESULTS)"
 
 bench: $(READY) ## Measure speed of the statistics and of the virtual patients (results/studies/bench*.csv)
 	$(PYTHON) -m vcfkit.bench

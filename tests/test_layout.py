@@ -12,7 +12,7 @@ from vcfkit import params
 
 PACKAGE = params.ROOT / "vcfkit"
 ORDER = [name.split(".")[1] for name in re.findall(r"``(vcfkit\.\w+)``", vcfkit.__doc__)]
-FRONTS = {"results", "run", "bench", "studies", "leakage", "learnability"}  # may use all that exists
+FRONTS = {"results", "run", "report", "bench", "studies", "leakage", "learnability"}  # may use all that exists
 
 
 def _imported(path):

@@ -31,6 +31,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.figures``        one function per kind of figure
 ``vcfkit.results``        the results folder: predictions, tables, figures, provenance
 ``vcfkit.run``            runs notebooks with papermill
+``vcfkit.report``         the executed notebooks as a static site
 ``vcfkit.bench``          speed against what a user would write; ``vcfkit.studies`` coverage of intervals, effect sweep
 ``vcfkit.leakage``        what a network finds in virtual patients where nothing should be
 ``vcfkit.learnability``   whole radiographs learnt at the size of an hour on one core
