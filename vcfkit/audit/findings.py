@@ -439,9 +439,9 @@ class Paper:
 
     def auc_point(self, id: str, auc: str, sensitivity: str, specificity: str, **options) -> None:
         """An AUC against the least and greatest area under any rising curve through an operating point."""
-        se, sp = self[sensitivity].range, self[specificity].range
-        area = self[auc].range
-        least, most = se.low * sp.low, sp.high + (1 - sp.high) * se.high
+        se, sp, area = self[sensitivity].cut, self[specificity].cut, self[auc].cut
+        high_se, high_sp = min(se.high, 1.0), min(sp.high, 1.0)
+        least, most = max(0.0, se.low) * max(0.0, sp.low), high_sp + (1 - high_sp) * high_se
         self.add(
             id,
             [auc, sensitivity, specificity],
