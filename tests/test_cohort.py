@@ -526,3 +526,54 @@ def test_one_cohort_alone_is_described_without_tests():
     table = cohort.baseline_table(frame())
     assert "p_value" not in table
     assert table["development"].iloc[0] == "60"
+
+
+def _people(*, age=None, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"patient_id": [f"P{k}" for k in range(60)], "group": ["a"] * 35 + ["b"] * 25})
+    rows["age"] = rng.normal(60, 10, 60) if age is None else age
+    rows["sex"] = rng.choice(["F", "M"], 60)
+    return rows
+
+
+def test_groups_are_compared_with_the_tests_that_the_rule_names():
+    rows = _people()
+    a, b = (rows.loc[rows["group"] == g, "age"] for g in "ab")
+    table = cohort.compare_groups(rows, by="group").set_index("variable")
+    assert table.loc["age", "test"] == "Student's t"
+    assert table.loc["age", "p_value"] == pytest.approx(stats.ttest_ind(a, b).pvalue)
+    counts = pd.crosstab(rows["sex"], rows["group"])
+    assert table.loc["sex", "test"] == "chi-squared"
+    assert table.loc["sex", "p_value"] == pytest.approx(stats.chi2_contingency(counts, correction=False).pvalue)
+    assert table.loc["patients", ["a", "b"]].tolist() == ["35", "25"]
+
+    skewed = _people(age=np.exp(np.random.default_rng(1).normal(0, 1, 60)))
+    skewed.loc[skewed.index[1:], "sex"] = "F"
+    skewed.loc[0, "sex"] = "M"
+    table = cohort.compare_groups(skewed, by="group").set_index("variable")
+    assert table.loc["age", "test"] == "Mann–Whitney U"
+    assert table.loc["sex", "test"] == "Fisher's exact"
+    assert table.loc["sex", "p_value"] == pytest.approx(
+        stats.fisher_exact(pd.crosstab(skewed["sex"], skewed["group"]))[1]
+    )
+
+
+def test_printed_p_values_of_paper_01_come_out_of_its_counts():
+    """Table 3: sex 0.677 and 0.331, fresh fractures 0.714 and below 0.001."""
+    from vcfkit import phantom
+
+    films = phantom.draw("01_xray_fresh_vcf")
+    for site, sex, fresh in (("YHDH", 0.677, 0.714), ("BMUH", 0.331, 0.0)):
+        table = cohort.compare_groups(films[films["cohort"] == site], by="has_old_vcf", kinds=("sex", "label"))
+        p_values = table.set_index("variable")["p_value"]
+        assert round(p_values["sex"], 3) == sex
+        assert round(p_values["label"], 3) == fresh
+
+
+def test_groups_too_small_to_test_say_so_and_a_patient_in_two_rows_is_refused():
+    rows = _people().iloc[33:37]
+    table = cohort.compare_groups(rows.assign(sex="F"), by="group").set_index("variable")
+    assert table.loc[["age", "sex"], "p_value"].isna().all()
+    assert table.loc["age", "test"].startswith("not tested")
+    with pytest.raises(ValueError, match="one row per patient"):
+        cohort.compare_groups(pd.concat([rows, rows]), by="group")

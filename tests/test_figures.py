@@ -161,3 +161,37 @@ def test_decision_paths_end_at_the_scores_and_bars_show_every_class():
     )
     assert table.to_numpy().tolist() == [[0.6, 0.5], [0.7, 0.65]]
     plt.close("all")
+
+
+def test_precision_recall_curves_have_scikit_learns_average_precision():
+    from sklearn.metrics import average_precision_score
+
+    rng = np.random.default_rng(0)
+    positive = rng.random(60) < 0.3
+    score = np.clip(0.4 * positive + rng.random(60) * 0.6, 0, 1)
+    both, y_true = np.stack([1 - score, score], axis=1), np.where(positive, "fresh", "none")
+    _, ax = plt.subplots()
+    found = figures.pr_one_vs_rest(y_true, both, classes=("none", "fresh"), ax=ax)
+    assert found["fresh"] == pytest.approx(average_precision_score(positive, score))
+    assert found["macro"] == pytest.approx((found["none"] + found["fresh"]) / 2)
+    pooled = average_precision_score(np.stack([~positive, positive], axis=1).ravel(), both.ravel())
+    assert found["micro"] == pytest.approx(pooled)
+    assert len(ax.lines) == 4
+
+
+def test_intervals_are_drawn_where_they_belong_and_undefined_points_left_out():
+    index = pd.MultiIndex.from_tuples([("TP", "A"), ("FN", "A"), ("TP", "B")])
+    table = pd.DataFrame({"share": [0.5, np.nan, 0.2], "share_low": [0.4, np.nan, 0.1]}, index=index)
+    table["share_high"] = table["share"] + 0.2
+    _, ax = plt.subplots()
+    drawn = figures.intervals(table, "share", groups=["TP", "FN"], series=["A", "B"], ax=ax)
+    assert drawn["series"].tolist() == ["A", "B"]
+    assert [bar.get_segments()[0][:, 1].tolist() for bar in ax.collections] == [[0.4, 0.7], [0.1, 0.4]]
+
+
+def test_boxes_on_a_montage_frame_their_pixels():
+    images = np.zeros((1, 8, 8), dtype=np.uint8)
+    boxes = [{"fresh": np.array([[1, 2, 4, 6]]), "old": np.zeros((0, 4))}]
+    figure = figures.montage(images, ["a"], columns=1, boxes=boxes)
+    (frame,) = figure.axes[0].patches
+    assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (0.5, 1.5, 3, 4)

@@ -184,3 +184,50 @@ def test_one_input_channel_begins_as_the_same_function_of_a_grey_image():
     torch.testing.assert_close(grey(images), colour(images), rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="channels: 1 or 3"):
         models.transfer_resnet50(2, channels=2)
+
+
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+def test_every_network_of_paper_01_reads_films_and_has_a_last_map(architecture):
+    network, used = models.classifier(architecture, weights="random", seed=1)
+    assert used.sha256 == "random"
+    shapes = []
+    hook = models.last_map(network, architecture).register_forward_hook(lambda m, _, out: shapes.append(out.shape[2:]))
+    network.eval()
+    with torch.inference_mode():
+        out = network(torch.zeros(2, 64, 96, dtype=torch.uint8))
+    hook.remove()
+    assert out.shape == (2, 2)
+    assert out.abs().max() < 100  # a random start does not explode in evaluation
+    assert shapes == [(2, 3)]
+
+
+def test_parameters_are_those_of_the_published_networks():
+    # torchvision's documentation, less the 1,000-class layer, plus one of two classes.
+    published = {"DRN": (44549160, 2048), "ResNet-50": (25557032, 2048), "ShuffleNet-v2": (2278604, 1024)}
+    for name, (count, width) in published.items():
+        network, _ = models.classifier(name, weights="random")
+        assert sum(p.numel() for p in network.parameters()) == count - (width + 1) * 1000 + (width + 1) * 2
+
+
+def test_the_log_sum_exp_head_adds_the_odds_of_its_cells():
+    network, _ = models.classifier("ResNet-50", head="log-sum-exp", weights="random", seed=2)
+    network.eval()
+    images = torch.randint(0, 256, (2, 64, 48), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = network(images)
+        cells = network.network.cells(network.standardised(images)).double()
+    assert cells.shape == (2, 3, 4, 3)
+    share = torch.softmax(cells, dim=1)[:, 2]
+    odds = (share / (1 - share)).sum((1, 2))
+    assert logits[:, 0].tolist() == [0, 0]
+    assert logits[:, 1].exp().tolist() == pytest.approx(odds.tolist(), rel=1e-4)
+    assert 0 < odds.max() < 1  # twelve cells, each rarely fresh
+
+
+def test_unknown_networks_and_heads_are_refused():
+    with pytest.raises(ValueError, match="one of DRN"):
+        models.classifier("VGG")
+    with pytest.raises(ValueError, match="average, log-sum-exp required"):
+        models.classifier("DRN", head="max")
+    with pytest.raises(ValueError, match="two classes required"):
+        models.classifier("DRN", 3, head="log-sum-exp")

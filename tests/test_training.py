@@ -197,3 +197,75 @@ def test_labels_that_do_not_exclude_each_other_are_learnt_one_by_one():
 class _Scaled(torch.nn.Module):
     def forward(self, images):
         return images.double() / 255
+
+
+def _weights(network):
+    return models.checksum(network.state_dict())
+
+
+def test_the_best_epoch_by_the_watched_loss_stays(easy):
+    images, targets = easy
+    hard = (images[:8], 1 - targets[:8])  # labels turned around: every epoch of learning makes it worse
+    network, history = _fit(easy, epochs=4, monitor=hard, keep="best")
+    best = int(history["monitor_loss"].idxmin()) + 1
+    assert best < 4
+    until_then, _ = _fit(easy, epochs=best, monitor=hard)
+    assert _weights(network) == _weights(until_then)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(easy, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def stop(epoch, row):
+        if epoch == 2:
+            raise Interrupted
+
+    options = {"epochs": 4, "monitor": (easy[0][:8], easy[1][:8]), "keep": "best"}
+    augment = training.flips_and_rotations(horizontal=0.5, vertical=0, degrees=0)
+    whole, history = _fit(easy, augment=augment, **options)
+    with pytest.raises(Interrupted):
+        _fit(easy, augment=augment, checkpoint=tmp_path / "a.pt", on_epoch=stop, **options)
+    network, resumed = _fit(easy, augment=augment, checkpoint=tmp_path / "a.pt", **options)
+    assert _weights(network) == _weights(whole)
+    assert resumed.equals(history)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(easy, tmp_path):
+    _fit(easy, epochs=1, checkpoint=tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="differs in epochs 2"):
+        _fit(easy, epochs=2, checkpoint=tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="differs in data"):
+        _fit((easy[0].flip(0), easy[1]), epochs=1, checkpoint=tmp_path / "a.pt")
+
+
+def test_what_cannot_be_done_is_refused(easy):
+    with pytest.raises(ValueError, match="a monitor required"):
+        _fit(easy, keep="best")
+    with pytest.raises(ValueError, match="last or best"):
+        _fit(easy, keep="first")
+    with pytest.raises(ValueError, match="CUDA device"):
+        _fit(easy, graphed=True)
+
+
+def test_side_by_side_answers_in_order():
+    assert training.side_by_side(lambda k: k * k, [3, 1, 2], at_once=3) == [9, 1, 4]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_a_captured_step_learns_as_the_plain_one(easy):
+    losses = []
+    for graphed in (False, True):
+        network, _ = models.resnet18(2, weights="random", seed=0)
+        history = training.fit(
+            network,
+            *easy,
+            optimizer=training.adam(network, 1e-3, device="cuda"),
+            launcher=training.fabric(device="cuda", precision="32-true"),
+            epochs=3,
+            batch_size=4,
+            graphed=graphed,
+        )
+        losses.append(history["training_loss"].to_numpy())
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
