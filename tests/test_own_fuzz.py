@@ -181,6 +181,12 @@ def test_radiographs(damaged, tmp_path):
 
 def test_slices_and_their_boxes(damaged, tmp_path):
     hu = HU[:, :, 12]
+    xml = (
+        "<annotation><size><width>24</width><height>24</height></size><object><name>OVCF-L1</name><bndbox><xmin>2</xmin>"
+        "<ymin>3</ymin><xmax>9</xmax><ymax>12</ymax></bndbox></object></annotation>"
+    )
+    (damaged.folder / "good.xml").write_text(xml)
+    kept = {"box": "good.xml"}
     sound = own_files.ct_slice(damaged.folder / "sound.dcm", hu).read_bytes()
     for tags in (
         {"Rows": 65535, "Columns": 65535},
@@ -192,15 +198,11 @@ def test_slices_and_their_boxes(damaged, tmp_path):
         extra = {name: value for name, value in tags.items() if name != "PixelSpacing"}
         spacing = tags.get("PixelSpacing", (1.0, 1.0))
         path = own_files.ct_slice(damaged.folder / f"{len(damaged.rows)}-tags.dcm", hu, spacing=spacing, **extra)
-        damaged.add(path)
+        damaged.add(path, **kept)
     for directions in ((1, 0, 0, 0, 1, 0), (1, 0, 0, 0, 0, -1), (0, 5, 0, 0, 0, -1), (0, 1, 0, 0, 1, 0)):
         name = f"{len(damaged.rows)}-turned.dcm"
-        damaged.add(own_files.ct_slice(damaged.folder / name, hu, directions=directions))
-    damaged.mutations("slice.dcm", sound, 24)
-    xml = (
-        "<annotation><size><width>24</width><height>24</height></size><object><name>OVCF-L1</name><bndbox><xmin>2</xmin>"
-        "<ymin>3</ymin><xmax>9</xmax><ymax>12</ymax></bndbox></object></annotation>"
-    )
+        damaged.add(own_files.ct_slice(damaged.folder / name, hu, directions=directions), **kept)
+    damaged.mutations("slice.dcm", sound, 24, **kept)
     bomb = (
         '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
         + "".join(f'<!ENTITY {chr(98 + k)} "{f"&{chr(97 + k)};" * 10}">' for k in range(9))
@@ -369,11 +371,11 @@ def test_a_decoder_that_dies_or_stalls_costs_its_row_only(tmp_path, monkeypatch)
 
     own_files.dicom(tmp_path / "film.dcm", GREY)
     row = {"sample_id": "s", "image": str(tmp_path / "film.dcm"), "label": "fresh", "level": None, "box": None}
-    monkeypatch.setattr(guard, "SECONDS", 3)
     with guard.Guard() as running:
         assert running.examine(FILM, row, frozenset()).faults == []
         running._child.kill()
         assert "cannot survive" in running.examine(FILM, row, frozenset()).faults[0][2]
+        monkeypatch.setattr(guard, "SECONDS", 3)
         os.kill(running._child.pid, 19)  # SIGSTOP
         assert "longer than 3 s" in running.examine(FILM, row, frozenset()).faults[0][2]
         monkeypatch.setattr(guard, "SECONDS", 30)

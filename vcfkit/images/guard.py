@@ -4,6 +4,7 @@ Headers are held against limits before anything is decoded (`files`), but decode
 damaged file can still end one. Then the row that was being opened is a fault, and the next one gets a new process.
 """
 
+import os
 import pickle
 import resource
 import select
@@ -14,7 +15,8 @@ from typing import BinaryIO
 
 from .examine import Found, examine
 
-SECONDS = 30  # that one row may take
+SECONDS = 30  # that one row may take, and more where it is a folder of many slices
+SECONDS_PER_SLICE = 0.2
 MEMORY = 1_600_000_000  # bytes that it may take besides what the libraries take
 _LENGTH = struct.Struct(">Q")
 
@@ -31,16 +33,20 @@ class Guard:
 
     def examine(self, stem: str, row: dict, skip: frozenset) -> Found:
         """What the row's files hold."""
+        folder = "image" not in skip and os.path.isdir(row["image"])
+        limit = SECONDS + (SECONDS_PER_SLICE * len(os.listdir(row["image"])) if folder else 0)
         try:
             _send(self._child.stdin, (stem, row, skip))
-            if not select.select([self._child.stdout], [], [], SECONDS)[0]:
+            if not select.select([self._child.stdout], [], [], limit)[0]:
                 raise TimeoutError
             return _receive(self._child.stdout)
         except (EOFError, BrokenPipeError, TimeoutError) as error:
             self._stop()
             self._start()
             slow = isinstance(error, TimeoutError)
-            found = f"one that takes longer than {SECONDS} s to open" if slow else "one that its decoder cannot survive"
+            found = (
+                f"one that takes longer than {limit:.0f} s to open" if slow else "one that its decoder cannot survive"
+            )
             return Found(faults=[("image", "an intact file", found, "export it again, or leave the row out")])
 
     def _start(self):

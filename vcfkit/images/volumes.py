@@ -1,5 +1,6 @@
 """CT: sagittal slices and volumes in HU, DICOM series sorted by position, NIfTI, NRRD; and masks on their grid."""
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,7 @@ def body_box(path: str, masks: dict, *, side: int, value: int | None) -> tuple[n
     value : int, optional
         Of the body in masks that hold several; None: whatever is not 0, if it is one value only.
     """
-    volume = read_volume(path)
+    volume = _read_once(path)
     bodies = {column: _body(name, volume, column, value) for column, name in masks.items()}
     first, body = next(iter(bodies.items()))
     whole = tuple(volume.GetSize()) == (side,) * 3 and np.allclose(volume.GetSpacing(), 1)
@@ -159,6 +160,12 @@ def body_box(path: str, masks: dict, *, side: int, value: int | None) -> tuple[n
         }
     hu = np.clip(sitk.GetArrayFromImage(volume), AIR, HIGHEST).astype(np.int16)
     return hu, {column: sitk.GetArrayFromImage(found) > 0 for column, found in bodies.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(path):
+    """Fractures of one examination stand side by side: it is read for the first of them."""
+    return read_volume(path)
 
 
 # DICOM
@@ -174,7 +181,13 @@ def _dicom_slice(path):
     row, column, normal = across
     if abs(normal[0]) < 0.7:
         plane = "axial" if abs(normal[2]) > abs(normal[1]) else "coronal"
-        raise ImageError("image", "a sagittal slice", f"an {plane} one", "reformat the examination sagittally")
+        raise ImageError(
+            "image",
+            "a sagittal slice",
+        found = {"axial": "an axial one", "coronal": "a coronal one"}[plane]
+        raise ImageError("image", "a sagittal slice", found, "reformat the examination sagittally")
+            "reformat the examination sagittally",
+        )
     # Along a row from front to back is +y, down a column from head to feet is -z.
     swapped = abs(row[2]) > abs(row[1])
     if swapped:
