@@ -668,7 +668,7 @@ def test_the_command_converts_a_read_only_folder_and_refuses_to_overwrite(tmp_pa
     first, second = (CliRunner().invoke(app, command) for _ in range(2))
     source.chmod(0o700)
     assert (first.exit_code, second.exit_code) == (0, 1)
-    assert "1 vertebrae" in first.output
+    assert "1 rows" in first.output
     assert "exists" in second.output
     manifest = (tmp_path / "deep" / "out" / "manifest.csv").read_text().splitlines()
     assert manifest[1] == (

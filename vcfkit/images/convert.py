@@ -1,9 +1,11 @@
 """Public data sets made into cohort folders, with a manifest."""
 
 import csv
+import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -47,13 +49,10 @@ def convert_vcfnet(in_folder: str | Path, out_folder: str | Path, *, as_cohort: 
         ``out_folder`` exists.
     """
     in_folder, out_folder = Path(in_folder), Path(out_folder)
-    if out_folder.exists():
-        _refuse_folder("OUT", "a folder yet to be made", f"{out_folder} exists", "name another folder, or remove it")
-    if not in_folder.is_dir():
-        _refuse_folder("IN", "a folder", f"{in_folder} is none", "correct the path")
+    check_folders(in_folder, out_folder)
     paths = sorted(p for p in in_folder.rglob("*") if p.suffix.lower() == ".png" and p.is_file())
     if not paths:
-        _refuse_folder("IN", "PNG files", f"none under {in_folder}", "name the folder that holds the crops")
+        refuse_folder("IN", "PNG files", f"none under {in_folder}", "name the folder that holds the crops")
     rows, faults = [], []
     for path in paths:
         try:
@@ -69,21 +68,49 @@ def convert_vcfnet(in_folder: str | Path, out_folder: str | Path, *, as_cohort: 
     if faults:
         raise CohortError(faults)
 
-    out_folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".converting-", dir=out_folder.parent) as staging:
-        draft = Path(staging) / "cohort"
-        (draft / "images").mkdir(parents=True)
+    def write(draft):
+        (draft / "images").mkdir()
         for path, row in zip(paths, rows, strict=True):
             shutil.copyfile(path, draft / row["image"])
-        with (draft / MANIFEST).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        draft.rename(out_folder)
+        return rows
+
+    write_cohort(out_folder, write)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _refuse_folder(field, required, found, next_step) -> NoReturn:
+def check_folders(in_folder: Path, out_folder: Path) -> None:
+    """Refuse a source that is no folder and a target that exists."""
+    if out_folder.exists():
+        refuse_folder("OUT", "a folder yet to be made", f"{out_folder} exists", "name another folder, or remove it")
+    if not in_folder.is_dir():
+        refuse_folder("IN", "a folder", f"{in_folder} is none", "correct the path")
+
+
+def write_cohort(out_folder: Path, write: Callable[[Path], list[dict]], columns: Sequence[str] = COLUMNS) -> None:
+    """Make a cohort folder in one step: ``write`` fills a draft and returns the manifest's rows; an error leaves
+    nothing."""
+    out_folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".converting-", dir=out_folder.parent) as staging:
+        draft = Path(staging) / "cohort"
+        draft.mkdir()
+        rows = write(draft)
+        with (draft / MANIFEST).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(columns), lineterminator="\n", restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        draft.rename(out_folder)
+
+
+def take(source: Path, target: Path) -> None:
+    """The file under another name: a second link where the disk is the same, else a copy."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def refuse_folder(field, required, found, next_step) -> NoReturn:
     raise CohortError([Fault("(folder)", field, required, found, next_step)])
 
 

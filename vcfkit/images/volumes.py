@@ -181,13 +181,8 @@ def _dicom_slice(path):
     row, column, normal = across
     if abs(normal[0]) < 0.7:
         plane = "axial" if abs(normal[2]) > abs(normal[1]) else "coronal"
-        raise ImageError(
-            "image",
-            "a sagittal slice",
         found = {"axial": "an axial one", "coronal": "a coronal one"}[plane]
         raise ImageError("image", "a sagittal slice", found, "reformat the examination sagittally")
-            "reformat the examination sagittally",
-        )
     # Along a row from front to back is +y, down a column from head to feet is -z.
     swapped = abs(row[2]) > abs(row[1])
     if swapped:
