@@ -120,7 +120,7 @@ def test_scans_without_a_mask_are_all_named_and_nothing_is_written(scan, tmp_pat
     copy = tmp_path / "set"
     shutil.copytree(scan, copy)
     next(copy.rglob("*_msk.nii.gz")).unlink()
-    with pytest.raises(cohort.CohortError, match="sub-verse004_dir-ax_seg-vert_msk.nii.gz"):
+    with pytest.raises(cohort.CohortError, match=r"sub-verse004_dir-ax_seg-vert_msk\.nii\.gz"):
         images.convert_verse(copy, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     (tmp_path / "empty").mkdir()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from .faults import CohortError, Fault
-from .schema import COLUMNS, PHANTOM, REFERENCE, box_numbers, study_of
+from .schema import COLUMNS, PHANTOM, READERS, REFERENCE, box_numbers, study_of
 
 SALT_VARIABLE = "VCFKIT_SALT"
 SALT_FILE = Path(__file__).resolve().parents[2] / ".vcfkit-salt"
@@ -87,7 +87,7 @@ def for_results(samples: pd.DataFrame, *, stem: str | None = None, extras: Seque
             shown[column] = shown[column].mask(exported)
         shown = shown.drop(columns=REFERENCE)
     known = [] if stem is None else [extra for extra in study_of(stem).extras if extra.name in shown]
-    shown = shown.drop(columns=[extra.name for extra in known if extra.kind == "file"])
+    shown = shown.drop(columns=[f"mask_{reader}" for reader in READERS], errors="ignore")
     for column in ("image", "mask"):
         shown[column] = shown[column].map(fingerprint)
     shown["box"] = [box if isinstance(box, str) and box_numbers(box) else fingerprint(box) for box in shown["box"]]
