@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
+from vcfkit import detection
 from vcfkit.detection import (
     COCO_NUMBERS,
     CORNERS,
@@ -347,3 +349,65 @@ def test_checked_boxes_have_a_label_and_plain_columns():
     checked = boxes_frame(GOOD.set_axis([9]), scored=True)
     assert list(checked.columns) == ["image", "label", *CORNERS, "score"]
     assert checked["label"].tolist() == ["object"]
+
+
+def _scattered(seed, n_images=12):
+    """Slices with three boxes each; detections moved, some missing, some invented."""
+    rng = np.random.default_rng(seed)
+    truth, found = [], []
+    for image in range(n_images):
+        for k in range(3):
+            box = np.array([10, 20 * k, 30, 20 * k + 14], dtype=float)
+            truth.append((image, *box))
+            if rng.random() < 0.8:
+                found.append((image, *(box + rng.normal(0, 2.5, 4)), rng.uniform(0.4, 1)))
+        if rng.random() < 0.4:
+            found.append((image, 60, 5, 80, 25, rng.uniform(0.4, 1)))
+    columns = ["image", "xmin", "ymin", "xmax", "ymax"]
+    return pd.DataFrame(truth, columns=columns), pd.DataFrame(found, columns=[*columns, "score"])
+
+
+def test_bootstrap_of_a_detector_equals_evaluating_the_repeated_slices():
+    truth, found = _scattered(0)
+    units = pd.Series(np.repeat(list("abcd"), 3), index=range(12))
+    table = detection.detection_intervals(truth, found, units, n_resamples=40, seed=5)
+    assert table.loc["ap", "estimate"] == pytest.approx(detection.average_precision(truth, found), abs=1e-12)
+    counts = detection.count_hits(truth, found, images=range(12))
+    assert table.loc["fn_rate", "estimate"] == pytest.approx(counts.fn_rate)
+    assert table.loc["fp_rate", "estimate"] == pytest.approx(counts.fp_rate)
+    drawn, values = np.random.default_rng(5).integers(0, 4, (40, 4)), []
+    for patients in drawn:  # the slices of a patient drawn twice stand twice, under new names
+        parts = [[], []]
+        for copy, patient in enumerate(patients):
+            for part, frame in zip(parts, (truth, found), strict=True):
+                own = frame[frame["image"].isin(units.index[units == "abcd"[patient]])]
+                part.append(own.assign(image=own["image"] + 100 * (copy + 1)))
+        values.append(detection.average_precision(*(pd.concat(part) for part in parts)))
+    assert table.loc["ap", ["low", "high"]].to_numpy() == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=2e-3)
+
+
+def test_intervals_of_a_detector_that_finds_nothing_are_zero_or_undefined_and_no_error():
+    truth, found = _scattered(1)
+    units = pd.Series(range(12), index=range(12))
+    table = detection.detection_intervals(truth, found.iloc[:0], units, n_resamples=20)
+    assert table.loc["ap", "estimate"] == 0
+    assert table.loc["fn_rate", "estimate"] == 1
+    assert np.isnan(table.loc["fp_rate", "estimate"])
+
+
+def test_two_detectors_are_compared_by_slice_by_patient_and_along_their_curves():
+    truth, good = _scattered(2)
+    poor = good[good["score"] > 0.8]
+    units = pd.Series(np.repeat(np.arange(6), 2), index=range(12))
+    table = detection.compare_detectors(truth, good.assign(score=0.9), poor, units).set_index("pairs")
+    assert table.loc["F1 of each slice", "median_difference"] > 0
+    assert table.loc["mean F1 of each patient", "n"] <= 6
+    f1 = []
+    for found in (good.assign(score=0.9), poor):
+        counts = detection.count_hits(truth, found, images=range(12)).per_image
+        f1.append(2 * counts["hits"] / (counts["n_annotated"] + counts["n_detected"]))
+    expected = stats.wilcoxon(f1[0], f1[1])
+    assert table.loc["F1 of each slice", "p_value"] == pytest.approx(expected.pvalue, abs=1e-12)
+    same = detection.compare_detectors(truth, good, good, units)
+    assert (same["p_value"] == 1).all()
+    assert (same["n"] == 0).all()

@@ -123,3 +123,21 @@ def test_patches_of_a_vertebra_do_not_depend_on_the_other_slices():
     together = patches.extract(images, every, size=12, margin=1.1)
     alone = patches.extract(images[2:], boxes((0, (8, 8, 30, 26), [])), size=12, margin=1.1)
     assert np.array_equal(together[2], alone[0])
+
+
+def test_undoing_the_resampling_gives_back_the_odds_of_the_natural_shares():
+    """A label of 1 in 50, brought to 1 in 2: what was called even odds is 1 in 50."""
+    p = patches.undo_resampling(np.array([[0.5, 0.2]]), np.array([0.5, 0.3]), np.array([0.02, 0.3]))
+    assert p[0].tolist() == pytest.approx([0.02, 0.2])
+    assert patches.undo_resampling(np.array([[0.4]]), np.array([0.0]), np.array([0.1]))[0, 0] == pytest.approx(0.4)
+
+
+def test_end_to_end_a_missed_vertebra_carries_no_label_and_a_false_detection_no_truth():
+    annotated = boxes((0, (0, 0, 10, 10), ["OVCF"]), (0, (0, 20, 10, 30), ["SN"]))
+    detected = pd.DataFrame([(0, 0, 0, 9, 9), (1, 40, 40, 50, 50)], columns=["slice", *CORNERS])
+    given = np.array([[0.9, 0, 0, 0, 0, 0.1], [0.2, 0, 0, 0, 0, 0.7]])
+    rows, scores = patches.end_to_end(annotated, detected, given, np.array([0, -1]))
+    assert rows["kind"].tolist() == ["annotated", "annotated", "false detection"]
+    assert rows["found"].tolist() == [True, False, True]
+    assert rows.loc[2, list(LABELS)].sum() == 0
+    assert scores.tolist() == [given[0].tolist(), [0] * 6, given[1].tolist()]

@@ -12,6 +12,7 @@ The modules follow the line that orders the README and every notebook:
 ``vcfkit.phantom``        virtual patients: anatomy, signs, scanners, renderers, cohorts
 ``vcfkit.cohort``         samples frame: schema, inclusion flow, splits, baseline table
 ``vcfkit.images``         one way to read a sample: virtual, DICOM, PNG, NIfTI, NRRD, boxes, masks
+``vcfkit.sagittal``       sagittal slices and boxes out of a CT with labelled vertebrae
 ``vcfkit.radiomics``      extraction with pyradiomics, ICC of repeated delineations, ComBat over centres
 ``vcfkit.selection``      feature selection on training rows, its stability; classifiers by grid search
 ``vcfkit.fusion``         radiomics and deep features to one short list (paper 04)

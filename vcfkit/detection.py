@@ -286,6 +286,121 @@ def coco_summary(ground_truth: Boxes, detections: Boxes) -> dict[str, float]:
     return {name: float(x) if x != -1 else np.nan for name, x in zip(COCO_NUMBERS, stats, strict=True)}
 
 
+def detection_intervals(
+    ground_truth: Boxes,
+    detections: Boxes,
+    units: pd.Series,
+    *,
+    iou: float = 0.5,
+    score: float = 0.75,
+    iom: float = 0.5,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Average precision and error rates with percentile bootstrap intervals over patients.
+
+    Detections are matched within a slice, so that a resample of patients only weighs hits and boxes anew; nothing is
+    matched again.
+
+    Parameters
+    ----------
+    ground_truth, detections
+        One label.
+    units : Series
+        Index: every image shown to the detector; values: its patient (its own name takes images as independent).
+    iou, score, iom
+        As in `average_precision` and `count_hits` (one to one).
+
+    Returns
+    -------
+    DataFrame
+        Index ap, fp_rate, fn_rate, f1 (of hits); columns estimate, low, high.
+    """
+    truth, found = _tables(ground_truth, detections)
+    annotated, _ = _match(truth, found, enough=lambda x: x >= iou, overlap=iou_matrix, pick="best")
+    counts = count_hits(truth, found, score=score, iom=iom, images=units.index).per_image
+    patients = pd.factorize(units.to_numpy())[0]
+    n_patients = patients.max() + 1
+    drawn = np.random.default_rng(seed).integers(0, n_patients, (n_resamples, n_patients))
+    weights = np.vstack([np.ones(n_patients), np.apply_along_axis(np.bincount, 1, drawn, minlength=n_patients)])
+    weights = weights[:, patients]  # (1 + n_resamples, n_images); the first row is the sample itself
+    order = np.argsort(-found["score"].to_numpy(), kind="stable")
+    image = units.index.get_indexer(found["image"])[order]
+    hit = (annotated >= 0)[order]
+    total = weights @ counts["n_annotated"].to_numpy()
+    true = np.cumsum(weights[:, image] * hit, axis=1)
+    all_found = np.cumsum(weights[:, image], axis=1)
+    precision = np.divide(true, all_found, out=np.zeros_like(true), where=all_found > 0)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    gained = np.diff(true, axis=1, prepend=0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold no box; its value is undefined
+        sums = {name: weights @ counts[name].to_numpy() for name in ("n_detected", "hits", "false_positives")}
+        values = {
+            "ap": (gained * envelope).sum(axis=1) / total,
+            "fp_rate": sums["false_positives"] / sums["n_detected"],
+            "fn_rate": 1 - sums["hits"] / total,
+            "f1": 2 * sums["hits"] / (total + sums["n_detected"]),
+        }
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    rows = {
+        name: (x[0], *np.nanquantile(x[1:], ends)) if np.isfinite(x[1:]).any() else (x[0], np.nan, np.nan)
+        for name, x in values.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "low", "high"]).rename_axis("quantity")
+
+
+def compare_detectors(
+    ground_truth: Boxes,
+    first: Boxes,
+    second: Boxes,
+    units: pd.Series,
+    *,
+    score: float = 0.75,
+    iom: float = 0.5,
+) -> pd.DataFrame:
+    """Wilcoxon's signed-rank test of two detectors on the same slices (Results, VDModule), on stated paired quantities.
+
+    The paper prints P < 0.001 for a "comparison of the precision-recall curve" and does not say what was paired. Three
+    readings: F1 of the hits of every slice; its mean over the slices of every patient, the only one whose pairs are
+    independent; and the precisions of the two curves at 101 recalls, which are points of *one* curve each, so that
+    their p falls with the fineness of the grid and means nothing.
+
+    Returns
+    -------
+    DataFrame
+        Columns pairs, n (pairs that differ), median_difference (first minus second), statistic, p_value (two-sided;
+        1 where no pair differs).
+    """
+    from scipy.stats import wilcoxon
+
+    per_slice, curves = [], []
+    levels = np.linspace(0, 1, 101)
+    for found in (first, second):
+        counts = count_hits(ground_truth, found, score=score, iom=iom, images=units.index).per_image
+        boxes = counts["n_annotated"] + counts["n_detected"]
+        # A slice without vertebra and without detection is answered as it should be.
+        per_slice.append((2 * counts["hits"] / boxes.where(boxes > 0)).fillna(1.0))
+        curve = precision_recall(ground_truth, found)
+        envelope = np.maximum.accumulate(curve["precision"].to_numpy()[::-1])[::-1]
+        at = np.searchsorted(curve["recall"].to_numpy(), levels, side="left")
+        curves.append(np.append(envelope, 0.0)[at])
+    slices = per_slice[0] - per_slice[1]
+    pairs = {
+        "F1 of each slice": slices.to_numpy(),
+        "mean F1 of each patient": slices.groupby(units.to_numpy()).mean().to_numpy(),
+        "precision at 101 recalls": curves[0] - curves[1],
+    }
+    rows = []
+    for name, difference in pairs.items():
+        differs = int((np.abs(difference) > 1e-12).sum())
+        test = wilcoxon(difference[np.abs(difference) > 1e-12]) if differs else None
+        rows.append(
+            (name, differs, np.median(difference), test.statistic if test else 0.0, test.pvalue if test else 1.0)
+        )
+    return pd.DataFrame(rows, columns=["pairs", "n", "median_difference", "statistic", "p_value"])
+
+
 def boxes_frame(boxes: Boxes, *, argument: str = "boxes", scored: bool = False) -> pd.DataFrame:
     """Boxes in any of the accepted forms (see the module) as a checked DataFrame.
 

@@ -107,6 +107,62 @@ def roc_one_vs_rest(
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 
+def roc_multi_label(
+    y_true: pd.DataFrame,
+    probabilities: np.ndarray,
+    *,
+    auc_text: dict[str, str],
+    ax: Axes | None = None,
+    title: str = "",
+    inset: tuple[float, float] | None = None,
+) -> pd.DataFrame:
+    """ROC curves of labels that do not exclude each other, one per column of ``y_true``, each against all other rows.
+
+    ``inset`` = (largest 1 − specificity, smallest sensitivity) adds the enlarged corner of paper 03's figures.
+
+    Returns
+    -------
+    DataFrame
+        class, false_positive_rate, sensitivity of every corner drawn.
+    """
+    from sklearn.metrics import roc_curve
+
+    ax = ax or plt.gca()
+    axes = [ax]
+    if inset is not None:
+        axes.append(ax.inset_axes((0.42, 0.46, 0.5, 0.34), xlim=(0, inset[0]), ylim=(inset[1], 1.0)))
+        axes[1].tick_params(labelsize=6)
+    drawn = []
+    for k, (name, (colour, line, _)) in enumerate(zip(y_true.columns, CYCLE, strict=False)):
+        positive = y_true[name].to_numpy().astype(bool)
+        if positive.all() or not positive.any():
+            ax.plot([], [], color=colour, ls=line, label=f"{name}: no curve (n = {positive.sum()})")
+            continue
+        fpr, tpr, _ = roc_curve(positive, probabilities[:, k], drop_intermediate=False)
+        for each in axes:
+            each.plot(fpr, tpr, color=colour, ls=line, lw=1.3, label=f"{name}: {auc_text[name]}")
+        drawn.append(pd.DataFrame({"class": name, "false_positive_rate": fpr, "sensitivity": tpr}))
+    ax.plot([0, 1], [0, 1], color="0.7", lw=0.8, zorder=0)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="1 − specificity", ylabel="Sensitivity", title=title)
+    ax.set_aspect("equal")
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=7, handlelength=2.4)
+    return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
+
+
+def boxes_on_slice(
+    image: np.ndarray, annotated: pd.DataFrame, detected: pd.DataFrame, *, ax: Axes | None = None, title: str = ""
+) -> None:
+    """A slice with annotated boxes (solid, white over black) and detected ones (dashed), as in paper 03's Figure 2E."""
+    ax = ax or plt.gca()
+    ax.imshow(image, cmap="gray", vmin=0, vmax=255)
+    for boxes, colour, line, width in ((annotated, "white", "-", 1.6), (detected, CYCLE[1][0], (0, (3, 1.5)), 1.4)):
+        for box in boxes.itertuples():
+            place, side = (box.xmin, box.ymin), (box.xmax - box.xmin, box.ymax - box.ymin)
+            ax.add_patch(plt.Rectangle(place, *side, fill=False, ec=colour, ls=line, lw=width))
+    ax.set_title(title, fontsize=8)
+    ax.axis("off")
+
+
 def roc_of_models(
     y_true: np.ndarray, scores: dict[str, np.ndarray], *, auc_text: dict[str, str], ax: Axes | None = None
 ) -> pd.DataFrame:

@@ -103,6 +103,49 @@ class FreshFractures(Parameters):
     cache_dir: str | None = None
 
 
+class CtVertebraDiseases(Parameters):
+    """Paper 03 (Wang 2024). Comments in the profiles say where each value stands in the paper."""
+
+    classes: ClassVar[tuple[str, ...]] = ("OVCF", "OF", "SN", "KD", "PS", "normal")
+
+    detection_threshold: Annotated[float, Field(gt=0.05, lt=1)]
+    iom_threshold: Annotated[float, Field(ge=0, lt=1)]
+    window_width: Annotated[float, Field(gt=0)]
+    window_level: float
+    detector_learning_rate: Annotated[float, Field(gt=0)]
+    patch_margin: Annotated[float, Field(ge=1)]
+    patches_per_box: PositiveInt
+    patch_scaling: Annotated[float, Field(ge=0, lt=1)]
+    patch_translation: Annotated[float, Field(ge=0, lt=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    decision_threshold: Probability
+    weights: Annotated[str, Field(pattern=r"^(auto|imagenet|random)$")]
+    image_size: Annotated[int, Field(ge=64)]
+    detector_size: Annotated[int, Field(ge=64)]
+    detector_stride: Literal[8, 16]
+    detector_steps: PositiveInt
+    detector_batch_size: PositiveInt
+    patch_size: Annotated[int, Field(ge=32)]
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    precision: Literal["64-true", "32-true", "bf16-mixed"]
+    n_bootstrap: Annotated[int, Field(ge=100)]
+    n_nodes: PositiveInt
+    n_explained: PositiveInt
+    training_fraction: Fraction
+    testing_fraction: Fraction
+    xuanwu_fraction: Fraction
+    slices_per_patient: PositiveInt | None
+    effect: Annotated[float, Field(ge=0, le=2)]
+    nuisance: Annotated[float, Field(ge=0, le=2)]
+
+    @model_validator(mode="after")
+    def _detector_sees_no_more_than_there_is(self) -> CtVertebraDiseases:
+        if self.detector_size > self.image_size:
+            raise ValueError(f"detector_size: at most image_size ({self.image_size}) required")
+        return self
+
+
 class CtAcuteChronic(Parameters):
     """Paper 05 (Zhang 2023). Comments in the profiles say where each value stands in the paper."""
 
@@ -183,6 +226,7 @@ SCHEMAS: dict[str, type[Parameters]] = {
     "01_xray_fresh_vcf": FreshFractures,
     "05_ct_acute_chronic": CtAcuteChronic,
     "02_xray_acute_chronic_pathological": AcuteChronicPathological,
+    "03_ct_vertebra_diseases": CtVertebraDiseases,
 }
 
 

@@ -23,7 +23,10 @@ def window(hu: torch.Tensor, *, level: float, width: float) -> torch.Tensor:
     """HU to grey levels 0…255 (uint8) between ``level − width/2`` and ``level + width/2``."""
     if width <= 0:
         raise ValueError(f"width: a positive number of HU required, found {width}")
-    return ((hu.double() - (level - width / 2)) / width * 255).clamp(0, 255).round().to(torch.uint8)
+    grey = torch.empty(hu.shape, dtype=torch.uint8)
+    for into, part in zip(grey.split(64), hu.split(64), strict=True):  # all slices of the paper at once fill no memory
+        into.copy_(((part.double() - (level - width / 2)) / width * 255).clamp(0, 255).round())
+    return grey
 
 
 def shrink(images: torch.Tensor, size: int) -> torch.Tensor:
@@ -205,6 +208,58 @@ def resample(table: pd.DataFrame, *, reference: str = "OVCF", seed: int = 0) -> 
         alone = own & (flags.sum(axis=1) == 1)
         parts.append(rng.choice(np.flatnonzero(alone if alone.any() else own), missing, replace=True))
     return np.sort(np.concatenate(parts))
+
+
+def undo_resampling(probabilities: np.ndarray, resampled_share: np.ndarray, natural_share: np.ndarray) -> np.ndarray:
+    """Probabilities as they would be without the resampling: log-odds moved by the change of the labels' odds.
+
+    A network trained where a label is w times as common as in life gives its odds w times too high (King & Zeng 2001,
+    prior correction). Both shares are those of the training rows, after and before resampling; no test row enters.
+
+    Parameters
+    ----------
+    probabilities : array, shape (n, n_labels)
+    resampled_share, natural_share : arrays, shape (n_labels,)
+        Strictly between 0 and 1; a label for which either is 0 or 1 is left as it is.
+    """
+    after, before = np.asarray(resampled_share, dtype=np.float64), np.asarray(natural_share, dtype=np.float64)
+    known = (after > 0) & (after < 1) & (before > 0) & (before < 1)
+    shift = np.ones_like(after)
+    shift[known] = (before[known] / (1 - before[known])) / (after[known] / (1 - after[known]))
+    p = np.asarray(probabilities, dtype=np.float64)
+    return p * shift / (p * shift + 1 - p)
+
+
+def end_to_end(annotated: pd.DataFrame, detected: pd.DataFrame, probabilities: np.ndarray, hit: np.ndarray):
+    """What the whole system says of every vertebra: nothing where the detector missed it.
+
+    Parameters
+    ----------
+    annotated : DataFrame
+        Every annotated vertebra with `LABELS`, indexed 0, 1, ….
+    detected : DataFrame
+        Every detection above the threshold.
+    probabilities : array, shape (n_detected, n_labels)
+        Of the classifier on the patches of ``detected``.
+    hit : integer array, shape (n_detected,)
+        Index of the annotated vertebra that a detection hits, one to one, −1: none (`detection.count_hits`).
+
+    Returns
+    -------
+    DataFrame, array
+        Rows (annotated ones, then detections that hit nothing, which carry no label at all) with ``found`` (bool) and
+        ``index`` (of annotated or of detected); probabilities (n_rows, n_labels), all 0 for a vertebra that was missed.
+    """
+    hit = np.asarray(hit)
+    truth = annotated[["slice", *LABELS]].assign(kind="annotated", found=False, index=annotated.index)
+    scores = np.zeros((len(annotated), len(LABELS)))
+    on = np.flatnonzero(hit >= 0)
+    scores[hit[on]] = probabilities[on]
+    truth.loc[truth.index[hit[on]], "found"] = True
+    loose = detected[hit < 0]
+    false = loose[["slice"]].assign(**dict.fromkeys(LABELS, 0), kind="false detection", found=True, index=loose.index)
+    rows = pd.concat([part for part in (truth, false) if len(part)], ignore_index=True)
+    return rows, np.concatenate([scores, probabilities[hit < 0]])
 
 
 def resampled_counts(before: Mapping[str, int], *, reference: str = "OVCF") -> dict[str, int]:

@@ -111,6 +111,14 @@ class Run:
             raise ValueError("predictions hold undefined probabilities")
         frame.to_csv(self.staging / "predictions.csv", index=False)
 
+    def detections(self, frame: pd.DataFrame) -> None:
+        """Write boxes, annotated and detected: model, cohort, sample_id (the image), kind, corners, score (03)."""
+        required = ["model", "cohort", "sample_id", "kind", "xmin", "ymin", "xmax", "ymax", "score"]
+        missing = [name for name in required if name not in frame]
+        if missing:
+            raise ValueError(f"detections need {required}; missing {missing}")
+        frame.to_csv(self.staging / "detections.csv", index=False)
+
     def features(self, frame: pd.DataFrame) -> None:
         """Write ``features.csv``: index ``sample_id``, one column per feature, to six significant digits."""
         frame.rename_axis("sample_id").to_csv(self.staging / "features.csv", float_format="%.6g")
