@@ -16,7 +16,7 @@ from .volumes import read_mask, read_slice, read_volume
 
 _LAZY = {
     "samples": (
-        *("Slices", "Volumes", "Windows", "delineated_twice"),
+        *("Slices", "Volumes", "Windows", "crop_to_bodies", "delineated_twice"),
         *("read_crops", "read_films", "read_slices", "read_volumes", "read_windows"),
     ),
     "convert": ("convert_vcfnet",),
