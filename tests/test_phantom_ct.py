@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vcfkit.phantom import cohorts, ct, scanner, volume
-from vcfkit.phantom.anatomy import BODIES, generator
+from vcfkit.phantom import cohorts, ct, scanner, scene, volume
+from vcfkit.phantom.anatomy import BODIES, LEVELS, generator
 from vcfkit.phantom.chord import chord, half_width, surface
 from vcfkit.phantom.cohorts import VirtualPatient
 from vcfkit.phantom.disease import DISEASES, VISIBLE, draw_disease, presence
@@ -554,3 +554,20 @@ def test_most_features_survive_a_second_delineation():
     icc = (between - error) / (between + (r - 1) * error + r * (raters - error) / n)
     # The simplest features are the most stable ones; texture and filters lower the share (paper 05: 96 %).
     assert 0.60 <= (icc >= 0.8).mean() < 1
+
+
+def test_a_back_bent_to_the_level_is_straightened_by_the_table_and_others_are_left_as_they_are():
+    """No body in view stands steeper than that, so that the edges of the examination part them."""
+    found = {True: 0, False: 0}
+    for k in range(60):
+        patient = virtual(
+            patient_id=f"B-{k}", age=85.0, fractures=dict.fromkeys(("T4", "T6", "T8"), "chronic"), levels=LEVELS[3:10]
+        )
+        person = scene.person_of(patient)
+        flat = volume._lying_flat(person, patient.levels)
+        steep = np.degrees(person.actual.tilt[3:10].min()) < -volume.STEEPEST
+        assert (flat is person) != steep
+        assert np.degrees(flat.actual.tilt[3:10].min()) >= -volume.STEEPEST
+        assert np.array_equal(flat.spine.disc_angle[12:], person.spine.disc_angle[12:])
+        found[bool(steep)] += 1
+    assert min(found.values()) > 3

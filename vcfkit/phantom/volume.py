@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from . import scene, signs
-from .anatomy import BODIES, LEVELS, generator
+from .anatomy import BODIES, LEVELS, align, generator
 from .chord import surface, to_frame
 from .grid import Grid
 from .scanner import CtScanner, reconstruct
@@ -38,6 +38,7 @@ SIDES = (
     ((9.0, 3.0), (-9.0, 3.0), (0.0, 2.0)),
     ((0.0, 4.0),),
 )
+STEEPEST = 67.0  # degrees from upright that a body in a field of view may stand
 BASIVERTEBRAL = 10.0  # mm from the midline, beyond which the foramen of the vein is not looked for
 BURST = (0.70, 0.10, 0.20)  # share of convex walls that are an angular fragment, by class; our choice
 
@@ -91,6 +92,8 @@ def scene_of(patient, nuisance: float = 1.0) -> CtScene:
 def _scene(wrapped, nuisance) -> CtScene:
     patient = wrapped.value
     person = scene.person_of(patient, nuisance=nuisance)
+    if patient.levels:
+        person = _lying_flat(person, patient.levels)
     effect, key, spine = patient.effect, person.key, person.spine
     bodies, added, found = [], [], []
     n = len(BODIES)
@@ -130,6 +133,25 @@ def _scene(wrapped, nuisance) -> CtScene:
         soft=rng.random(24),
         nuisance=nuisance,
     )
+
+
+def _lying_flat(person, levels):
+    """A back so bent that the table straightens it: thoracic discs give way by a degree at a time.
+
+    Steeper bodies than :data:`STEEPEST` would lie beside their neighbours, and no edge of an examination part them.
+    """
+    at = [BODIES.index(level) for level in levels]
+    part = slice(BODIES.index("T1"), BODIES.index("T12"))
+    spine, pose = person.spine, person.actual
+    widest = np.degrees(np.arctan(np.maximum(spine.disc - 1.0, 0.0) / (spine.d / 2)))[part]
+    while np.degrees(pose.tilt[at].min()) < -STEEPEST and (spine.disc_angle[part] < widest).any():
+        disc_angle = spine.disc_angle.copy()
+        disc_angle[part] = np.minimum(disc_angle[part] + 1.0, widest)
+        spine = dataclasses.replace(spine, disc_angle=disc_angle)
+        pose = align(spine, scene.rims(spine, person.fractures))
+    if spine is person.spine:
+        return person
+    return dataclasses.replace(person, spine=spine, intact=align(spine, scene.rims(spine, {})), actual=pose)
 
 
 def _retropulse(body, bulge, u):
