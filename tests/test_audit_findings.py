@@ -67,6 +67,12 @@ def test_every_check_has_a_kind_and_the_overview_adds_up(found):
         assert set(failed["verdict"]) <= {"inconsistent", "impossible"}
 
 
+@pytest.mark.parametrize("stem", audit.PAPERS)
+def test_nearly_every_printed_item_takes_part_in_a_check(stem, found):
+    cited = {id for items in found[stem]["items"] for id in items.split()}
+    assert len(cited) > 0.85 * len(params.published(stem))
+
+
 def test_an_unknown_stem_is_refused():
     with pytest.raises(ValueError, match="no audit of '06'; known: 01_xray_fresh_vcf"):
         audit.findings("06")
