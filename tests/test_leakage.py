@@ -165,3 +165,13 @@ def test_60_to_97_percent_of_the_features_survive_a_second_delineation(committed
     assert table.kept.between(0.60, 0.97).all()
     for _, part in table.groupby("task"):
         assert part.kept.xs("inter", level="reader").item() < part.kept.xs("intra", level="reader").item()
+
+
+def test_no_network_finds_a_fresh_fracture_in_a_film_without_its_spine(committed):
+    table = committed("leaks")
+    hidden = table[table["allowed"].notna()]
+    assert len(hidden) == 5
+    assert (hidden["n_test"] >= 1000).all()
+    assert (hidden["auc"] <= leakage.ALLOWED).all()
+    seen = table[table["input"] == "whole film"]
+    assert (seen["low"] > leakage.ALLOWED).all()  # there was something to be found
