@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless, RLELossless
 from typer.testing import CliRunner
 
-from vcfkit import cohort, images, params
+from vcfkit import cohort, images, params, readers
 from vcfkit.cohort.__main__ import app
 from vcfkit.images import volumes
 
@@ -340,6 +340,56 @@ def test_the_same_vertebra_twice_is_a_warning(tmp_path):
     rows = [{"image": "a.dcm", "label": "acute", "patient_id": "p", "box": "1,1,20,20"} for _ in range(2)]
     with pytest.warns(UserWarning, match="the same picture, box and level as s0"):
         images.open_own(own_files.manifest(tmp_path, rows), stem=CROP)
+
+
+# Files beside the manifest
+
+
+@pytest.fixture
+def with_names(tmp_path):
+    """Two crops whose sample names hold their patients' ids."""
+    rows = []
+    for k in range(2):
+        own_files.dicom(tmp_path / f"{k}.dcm", np.roll(GREY, k))
+        rows.append({"sample_id": f"MRN77{k}-L1", "patient_id": f"MRN77{k}", "image": f"{k}.dcm", "label": "acute"})
+    return own_files.manifest(tmp_path, rows)
+
+
+def test_features_made_elsewhere_stand_under_the_names_of_the_frame(with_names):
+    assert cohort.read_features(with_names, stem=CROP) is None
+    (with_names / "features.csv").write_text("sample_id,entropy,area\nMRN771-L1,1.5,2\nMRN770-L1,3,4e2\n")
+    features = cohort.read_features(with_names, stem=CROP)
+    opened = images.open_own(with_names, stem=CROP)
+    assert features.index.tolist() == opened["sample_id"].tolist()
+    assert features.to_numpy().tolist() == [[3, 400], [1.5, 2]]
+    assert not any("MRN" in name for name in features.index)
+
+
+def test_faults_of_features_come_at_once(with_names):
+    text = "sample_id,entropy\nMRN771-L1,nan\nMRN771-L1,1\nother,x\n"
+    (with_names / "features.csv").write_text(text)
+    with pytest.raises(cohort.CohortError) as error:
+        cohort.read_features(with_names, stem=CROP)
+    found = [(fault.sample, fault.found) for fault in error.value.faults]
+    assert found == [
+        ("MRN771-L1", "MRN771-L1 again"),
+        ("other", "a stranger"),
+        ("MRN770-L1", "none"),
+        ("MRN771-L1", "nan"),
+        ("other", "x"),
+    ]
+
+
+def test_readings_name_samples_as_the_manifest_does(with_names):
+    text = "reader,aided,case,rating\n" + "".join(
+        f"A,{aided},MRN77{k}-L1,acute\n" for aided in (0, 1) for k in range(2)
+    )
+    (with_names / "readers.csv").write_text(text)
+    opened = images.open_own(with_names, stem=CROP)
+    truth = opened.set_index("sample_id")["label"]
+    names = cohort.sample_names(with_names, stem=CROP)
+    decisions = readers.read_csv(with_names / "readers.csv", truth=truth, names=names)
+    assert sorted(decisions["case"].unique()) == sorted(opened["sample_id"])
 
 
 # Nobody is named

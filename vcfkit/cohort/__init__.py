@@ -8,6 +8,7 @@ is collected as a ``Fault`` and raised once, as one ``CohortError``, before anyt
 """
 
 from .baseline import baseline_table, compare_groups
+from .beside import read_features, sample_names
 from .faults import CohortError, Fault
 from .manifest import read_manifest, validate
 from .privacy import SALT_VARIABLE, for_results, pseudonym, pseudonymise
@@ -51,7 +52,9 @@ __all__ = [
     "for_results",
     "pseudonym",
     "pseudonymise",
+    "read_features",
     "read_manifest",
+    "sample_names",
     "shared_patients",
     "split",
     "study_of",

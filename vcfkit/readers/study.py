@@ -142,7 +142,9 @@ def mrmc_test(
     )
 
 
-def read_csv(path: str | Path, *, truth: Mapping[str, str] | pd.Series) -> pd.DataFrame:
+def read_csv(
+    path: str | Path, *, truth: Mapping[str, str] | pd.Series, names: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Decisions of real readers, from a file with one reading a line.
 
     Parameters
@@ -152,6 +154,9 @@ def read_csv(path: str | Path, *, truth: Mapping[str, str] | pd.Series) -> pd.Da
         to case). Further columns are left out.
     truth : mapping
         Case → true class. Cases that nobody read are left out.
+    names : mapping, optional
+        Name of a case in the file → its name in ``truth``, where a patient's id in it is hidden
+        (`vcfkit.cohort.sample_names`).
 
     Returns
     -------
@@ -178,19 +183,21 @@ def read_csv(path: str | Path, *, truth: Mapping[str, str] | pd.Series) -> pd.Da
     if frame.empty:
         raise ValueError(f"{path.name}: no readings")
     frame = frame.apply(lambda column: column.str.strip())
+    if names is not None:
+        frame["case"] = frame["case"].map(lambda case: names.get(case, case))
     truth = pd.Series(truth)
     truth.index = truth.index.map(str)
-    names = {str(name).casefold(): name for name in truth.unique()}
+    classes = {str(name).casefold(): name for name in truth.unique()}
     frame["truth"] = frame["case"].map(truth)
     frame["modality"] = frame["aided"].str.casefold().map(_AIDED)
-    said, frame["rating"] = frame["rating"], frame["rating"].str.casefold().map(names)
+    said, frame["rating"] = frame["rating"], frame["rating"].str.casefold().map(classes)
     faults = [
         f"{column}: {required} required, found {_list(found[unreadable])} in {int(unreadable.sum())} readings"
         for column, required, found, unreadable in (
             ("reader", "a name", frame["reader"], frame["reader"] == ""),
             ("aided", "0 or 1", frame["aided"], frame["modality"].isna()),
             ("case", "a sample of the cohort", frame["case"], frame["truth"].isna()),
-            ("rating", f"one of {_list(names.values())}", said, frame["rating"].isna()),
+            ("rating", f"one of {_list(classes.values())}", said, frame["rating"].isna()),
         )
         if unreadable.any()
     ]
