@@ -52,6 +52,14 @@ _VERSIONED = [
 OWED = ("cohort.csv", "predictions.csv", "comparison.csv", "metrics.json")
 
 
+UNDER_RUN = "VCFKIT_UNDER_RUN"  # set where an executed notebook will join the results
+
+
+def ready_folder(root: Path, stem: str) -> Path:
+    """Where finished results wait for their executed notebook."""
+    return root / f".{stem}.running-ready"
+
+
 class Run:
     """Collects what one notebook run produces and moves it into place at the end.
 
@@ -163,6 +171,9 @@ class Run:
     def finish(self) -> Path:
         """Write provenance and move everything into place; returns the folder.
 
+        Under `vcfkit.run` the folder waits beside its place for the executed notebook, and both appear in one step: a run
+        that is killed in between leaves nothing that looks finished.
+
         Raises
         ------
         RuntimeError
@@ -173,6 +184,11 @@ class Run:
             raise RuntimeError(f"{self.stem}: run not finished, {', '.join(missing)} not written")
         self.section("")  # closes the last section
         _write_json(self.staging / "provenance.json", self._provenance())
+        if os.environ.get(UNDER_RUN):
+            ready = ready_folder(self.staging.parent, self.stem)
+            shutil.rmtree(ready, ignore_errors=True)
+            self.staging.rename(ready)
+            return ready
         # An executed notebook of an earlier run does not belong to these files, so the whole folder is replaced.
         aside = self.folder.with_name(f".{self.stem}.old-{os.getpid()}")
         if self.folder.exists():

@@ -30,6 +30,7 @@ import typer
 import yaml
 
 from vcfkit import params
+from vcfkit.results import UNDER_RUN, ready_folder
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -230,6 +231,7 @@ def run_notebook(stem: str, parameters: params.Parameters, folder: Path, *, log:
     _sweep(folder, stem)
     try:
         with _kernel_of_this_environment():
+            os.environ[UNDER_RUN] = "1"
             papermill.execute_notebook(
                 source,
                 running,
@@ -245,8 +247,15 @@ def run_notebook(stem: str, parameters: params.Parameters, folder: Path, *, log:
         notebook.metadata.papermill.input_path = os.path.relpath(source, params.ROOT)
         notebook.metadata.papermill.output_path = os.path.relpath(place / "notebook.ipynb", params.ROOT)
         nbformat.write(notebook, running)
-        place.mkdir(exist_ok=True)
-        running.replace(place / "notebook.ipynb")
+        ready = ready_folder(folder, stem)
+        if ready.is_dir():  # results and executed notebook appear in one step
+            running.replace(ready / "notebook.ipynb")
+            if place.is_dir():
+                place.rmdir()
+            ready.rename(place)
+        else:  # a notebook that keeps no results
+            place.mkdir(exist_ok=True)
+            running.replace(place / "notebook.ipynb")
         status, reason = 0, ""
     except PapermillExecutionError as error:
         status, reason = 1, re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
