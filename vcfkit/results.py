@@ -171,8 +171,8 @@ class Run:
     def finish(self) -> Path:
         """Write provenance and move everything into place; returns the folder.
 
-        Under `vcfkit.run` the folder waits beside its place for the executed notebook, and both appear in one step: a run
-        that is killed in between leaves nothing that looks finished.
+        Under `vcfkit.run` the folder waits beside its place for the executed notebook, and both appear in one step: a
+        run that is killed in between leaves nothing that looks finished.
 
         Raises
         ------
