@@ -336,7 +336,7 @@ def _extra_check(extra):
 
 
 def typed(extra: Extra, cells: pd.Series) -> pd.Series:
-    """Text cells of an extra column as what they mean; flags and whole numbers are nullable only where one is blank."""
+    """Text cells of an extra column as what they mean; blank is NA in a flag, NaN in a number, "" in words."""
     if extra.kind == "flag":
         values = cells.str.lower().map(FLAGS)
         return values.astype("boolean") if values.isna().any() else values.astype(bool)
@@ -345,7 +345,7 @@ def typed(extra: Extra, cells: pd.Series) -> pd.Series:
         if extra.kind == "number":
             return values
         # A fraction is a fault that is told already.
-        return values.round().astype("int64" if values.notna().all() else "Int64")
+        return values.round().astype("int64") if values.notna().all() else values
     return cells
 
 
