@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless, RLELossless
 from typer.testing import CliRunner
 
-from vcfkit import cohort, images, params, readers
+from vcfkit import cohort, images, params, phantom, readers
 from vcfkit.cohort.__main__ import app
 from vcfkit.images import volumes
 
@@ -340,6 +340,17 @@ def test_the_same_vertebra_twice_is_a_warning(tmp_path):
     rows = [{"image": "a.dcm", "label": "acute", "patient_id": "p", "box": "1,1,20,20"} for _ in range(2)]
     with pytest.warns(UserWarning, match="the same picture, box and level as s0"):
         images.open_own(own_files.manifest(tmp_path, rows), stem=CROP)
+
+
+def test_what_a_manifest_leaves_out_is_blank_beside_virtual_patients(tmp_path):
+    virtual = phantom.draw(FILM, fractions=dict.fromkeys(("training", "validation", "YHDH", "BMUH"), 0.002))
+    both = images.with_own(virtual, films(tmp_path, ["fresh", "non-fresh"]), stem=FILM)
+    own = both[both["source"] == "own"]
+    assert len(own) == 2
+    assert own["has_old_vcf"].isna().all()
+    assert own["t_score"].isna().all()
+    assert (own["fresh_level"] == "").all()
+    assert both["has_old_vcf"].astype("boolean").fillna(False).sum() == virtual["has_old_vcf"].sum()
 
 
 # Files beside the manifest

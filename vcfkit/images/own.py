@@ -10,7 +10,7 @@ import pandas as pd
 from vcfkit import cohort
 from vcfkit.cohort import CohortError, Fault
 from vcfkit.cohort.manifest import resolve
-from vcfkit.cohort.schema import READERS
+from vcfkit.cohort.schema import READERS, typed
 
 from .files import name_of
 from .guard import Guard
@@ -104,6 +104,10 @@ def with_own(virtual: pd.DataFrame, folder: str | Path | None, *, stem: str) -> 
     if folder is None:
         return virtual
     own = open_own(folder, stem=stem)
+    # What the manifest leaves out is blank, so that a study may ask for it.
+    for extra in cohort.study_of(stem).extras:
+        if extra.name in virtual and extra.name not in own:
+            own[extra.name] = typed(extra, pd.Series("", index=own.index, dtype="str"))
     if own["cohort"].isin(cohort.TRAINING).any():
         return own
     taken = [name for name in own["cohort"].unique() if name in {*virtual["cohort"], "testing"}]
@@ -189,5 +193,5 @@ def _labels_from_boxes(samples, study, found, lost):
     samples["label"] = samples["label"].where(filled, pd.Series(joined, index=samples.index, dtype="str"))
     if "n_vertebrae" not in samples:
         counts = pd.Series({index: len(rows) for index, rows in told.items()}, dtype="Int64").reindex(samples.index)
-        samples["n_vertebrae"] = counts.astype("int64") if counts.notna().all() else counts
+        samples["n_vertebrae"] = counts.astype("int64" if counts.notna().all() else "float64")
     return faults
