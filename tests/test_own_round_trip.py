@@ -1,4 +1,4 @@
-"""Virtual patients written as a hospital's files and read back give the cohort and the predictions of those in memory."""
+"""Virtual patients written as files and read back give the cohort and the predictions of those in memory."""
 
 import importlib
 
