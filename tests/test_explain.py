@@ -108,3 +108,22 @@ def test_localisation_by_group_against_numbers_made_by_hand():
     assert table.loc["FN", ["n", "pointing", "share", "share_low", "share_high"]].tolist() == [1, 1, 1, 1, 1]
     assert table["chance"].tolist() == [0.25, 0.25]
     assert table.loc["TP", "share_low"] < table.loc["TP", "share"] < table.loc["TP", "share_high"]
+
+
+def test_the_map_of_a_difference_is_that_of_a_network_whose_logit_is_the_difference():
+    class Difference(torch.nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            logits = self.network(x)
+            return logits - logits.flip(1)
+
+    network, _ = models.classifier("ShuffleNet-v2", weights="random", seed=1)
+    images = torch.randint(0, 255, (2, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    layer, targets = models.last_map(network, "ShuffleNet-v2"), torch.tensor([0, 1])
+    ours = explain.grad_cam(network, layer, images, targets, against=1)
+    theirs = explain.grad_cam(Difference(network), layer, images, targets)
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+    assert ours[1].max() == 0  # a class against itself

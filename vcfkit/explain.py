@@ -16,7 +16,12 @@ BATCH = 16  # images at a time
 
 
 def grad_cam(
-    network: torch.nn.Module, layer: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor
+    network: torch.nn.Module,
+    layer: torch.nn.Module,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    against: int | None = None,
 ) -> np.ndarray:
     """Grad-CAM (Selvaraju et al. 2017) of each image for one class.
 
@@ -28,6 +33,9 @@ def grad_cam(
         The convolutional block whose activations are weighed; for ResNet-18 the last, ``network.layer4[-1]``.
     images, targets : uint8 tensor (n, H, W), int64 tensor (n,)
         The class asked about, per image.
+    against : int, optional
+        Class whose logit is subtracted. With two classes, only the difference of the logits moves a probability; one
+        logit alone can rise where the other rises faster.
 
     Returns
     -------
@@ -44,7 +52,10 @@ def grad_cam(
         for part, classes in zip(images.split(BATCH), targets.split(BATCH), strict=True):
             # The library reads the map's size from a four-axis floating-point input.
             x = part.to(device, dtype)[:, None]
-            maps.append(cam(input_tensor=x, targets=[ClassifierOutputTarget(int(target)) for target in classes]))
+            asked = [ClassifierOutputTarget(int(target)) for target in classes]
+            if against is not None:
+                asked = [lambda logits, target=target: target(logits) - logits[against] for target in asked]
+            maps.append(cam(input_tensor=x, targets=asked))
     return np.concatenate(maps).astype(np.float64)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,6 +107,7 @@ def fit(
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     keep: Literal["last", "best"] = "last",
     checkpoint: Path | None = None,
+    checkpoint_seconds: float = 0.0,
     graphed: bool = False,
 ) -> pd.DataFrame:
     """Train for a fixed number of epochs: cross-entropy for one class of many, binary cross-entropy for several labels.
@@ -137,7 +139,9 @@ def fit(
     checkpoint : path, optional
         Written after every epoch, in one step. A file that is there already and comes from the same call (images,
         targets, epochs, batch size, seed, number of weights) is gone on from: an interrupted run loses one epoch at
-        most and ends with the weights it would have ended with.
+        most (or ``checkpoint_seconds``) and ends with the weights it would have ended with.
+    checkpoint_seconds : float
+        Least time between two checkpoints but the last: those of a network of 100 million weights take two gigabytes.
     graphed : bool
         Replay one captured CUDA graph per step (forward, backward, optimiser) from the fourth batch on: small batches
         cost a GPU more launches than arithmetic. Needs a GPU, `adam` and no ``schedule``; batches of another size
@@ -191,6 +195,7 @@ def fit(
             return torch.stack([loss.double() * len(y), _right(logits, y).sum()])
 
     replay = _Replay(step, optimizer) if graphed else None
+    saved, usual = time.monotonic(), 0
     done, all_batches = (first - 1) * per_epoch, epochs * per_epoch
     for epoch in range(first, epochs + 1):
         model.train()
@@ -205,10 +210,11 @@ def fit(
             done += 1
             if augment is not None:
                 x = augment(x, generator)
-            if replay is not None and done > GRAPH_AFTER and len(batch) == batch_size:
+            if replay is not None and usual >= GRAPH_AFTER and len(batch) == batch_size:
                 total += replay(x, y)
             else:
                 total += step(x, y)
+                usual += 1
         mean_loss, accuracy = (total / len(images)).tolist()
         if not np.isfinite(mean_loss):
             raise FloatingPointError(f"epoch {epoch}: the training loss is {mean_loss}; lower the learning rate")
@@ -221,8 +227,9 @@ def fit(
         history.append(row)
         if keep == "best" and (best is None or row["monitor_loss"] < best["monitor_loss"]):
             best = {"epoch": epoch, "monitor_loss": row["monitor_loss"], "network": _copy(network.state_dict())}
-        if checkpoint is not None:
+        if checkpoint is not None and (epoch == epochs or time.monotonic() - saved >= checkpoint_seconds):
             _save(checkpoint, call, history, best, network, optimizer, generator)
+            saved = time.monotonic()
         if on_epoch is not None:
             on_epoch(epoch, row)
     if best is not None:
