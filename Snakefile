@@ -23,6 +23,12 @@ STEMS = config.get("stems", "").split(",") if config.get("stems") else sorted(
 )
 CODE = [str(path) for path in sorted(Path(workflow.basedir, "vcfkit").rglob("*.py"))]
 
+# Notebook 04 compares two pretrainings; the stand-ins for those that cannot be downloaded are made once a profile, from
+# what they depend on. A notebook that is run without this Snakefile makes them itself.
+REAL_WEIGHTS = PROFILE == "paper" and Path("weights/RadImageNet-ResNet50.pt").is_file()
+STAND_INS = [] if REAL_WEIGHTS else expand(FOLDER + "/.weights/{kind}.pt", kind=["in-domain", "out-of-domain"])
+STAND_IN_CODE = [path for path in CODE if any(part in path for part in ("phantom", "stand_ins", "training", "models"))]
+
 # What a cluster is asked for; on one machine the memory limits how many run at a time.
 NEEDS = {
     "reduced": {"mem_mb": 3_000, "runtime": "1h", "gpu": 0},
@@ -48,6 +54,7 @@ rule notebook:
         CODE,
         [f"{DATA}/manifest.csv"] if DATA else [],
         others,
+        lambda wildcards: STAND_INS if wildcards.stem == "04_xray_ovf_astlof" else [],
     output:
         FOLDER + "/{stem}/notebook.ipynb",
     log:
@@ -66,3 +73,20 @@ rule notebook:
     shell:
         "{PYTHON:q} -m vcfkit.run notebook {wildcards.stem} --profile {PROFILE} --results {RESULTS:q}"
         " --jobs {threads} --log {log:q} {params.knobs:q}"
+
+
+rule stand_in:
+    input:
+        f"params/{PROFILE}/04_xray_ovf_astlof.yaml",
+        STAND_IN_CODE,
+    output:
+        FOLDER + "/.weights/{kind}.pt",
+    log:
+        FOLDER + "/.logs/stand_in_{kind}.log",
+    params:
+        device=config.get("device", "auto"),
+    resources:
+        **NEEDS,
+    shell:
+        "{PYTHON:q} -m vcfkit.stand_ins {wildcards.kind} --profile {PROFILE} --device {params.device} --out {output:q}"
+        " 2> {log:q}"

@@ -203,7 +203,10 @@ def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd
     chosen = chosen.reset_index(drop=True)
     with style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), width_ratios=(1, 1, 0.8))
-        left.plot(selector.alphas_, selector.coef_path_.T, lw=0.8, rasterized=True)  # hundreds of lines
+        path, kept = selector.coef_path_, selector.coef_ != 0
+        others = path[path.any(axis=1) & ~kept]
+        left.plot(selector.alphas_, others.T, lw=0.5, color="0.8", rasterized=True)  # hundreds of lines
+        left.plot(selector.alphas_, path[kept].T, lw=0.9)
         left.set(ylabel="Coefficient (standardised features)", title="Path")
         colour, _, marker = CYCLE[0]
         middle.errorbar(selector.alphas_, mean, yerr=spread, fmt=marker, ms=2, color=colour, ecolor="0.75", lw=0.8)
@@ -366,7 +369,7 @@ def delineations(
     n = len(images)
     extent = (0, images.shape[2] * mm_per_pixel, images.shape[1] * mm_per_pixel, 0)
     with style():
-        figure, axes = plt.subplots(2, n, figsize=(2.1 * n, 4.4), squeeze=False, sharex=True, sharey=True)
+        figure, axes = plt.subplots(2, n, figsize=(1.7 * n, 3.6), squeeze=False, sharex=True, sharey=True)
         for k in range(n):
             for ax in axes[:, k]:
                 ax.imshow(images[k], cmap="gray", vmin=0, vmax=255, extent=extent)

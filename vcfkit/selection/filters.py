@@ -215,8 +215,10 @@ class LassoSelector(_Filter):
 def _lasso_path(x: np.ndarray, y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     """Coefficients (n_features, n_alphas) of centred x and y: the exact path, which is linear between its knots."""
     with warnings.catch_warnings():
-        # More features than rows can fit every row before the last penalty; the path is held from there on.
-        warnings.filterwarnings("ignore", message="Early stopping the lars path", category=ConvergenceWarning)
+        # More features than rows can fit every row before the last penalty; the path is held from there on. On the way
+        # one that is a sum of those chosen (to the last digit) is left out. Neither is a fault.
+        for said in ("Early stopping the lars path", "Regressors in active set degenerate"):
+            warnings.filterwarnings("ignore", message=said, category=ConvergenceWarning)
         knots, _, path = lars_path(x, y, method="lasso", alpha_min=alphas[-1])
     at = np.array([np.interp(-alphas, -knots, row) for row in path])
     at[:, alphas >= knots[0]] = 0
