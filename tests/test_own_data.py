@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import own_files
@@ -12,12 +13,12 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
-from pydicom.uid import JPEGLSLossless, RLELossless
+from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
 from vcfkit import cohort, images, params, phantom, readers
 from vcfkit.cohort.__main__ import app
-from vcfkit.images import volumes
+from vcfkit.images import radiographs
 
 FILM, CROP, SLICE = "01_xray_fresh_vcf", "02_xray_acute_chronic_pathological", "03_ct_vertebra_diseases"
 WINDOW, VOLUME = "04_xray_ovf_astlof", "05_ct_acute_chronic"
@@ -60,22 +61,26 @@ def test_a_series_from_feet_to_head_or_back_is_one_volume(tmp_path):
     np.testing.assert_allclose(up.GetOrigin(), down.GetOrigin())
 
 
-def test_signed_and_compressed_slices_give_the_same_hu(tmp_path):
-    plain = own_files.ct_slice(tmp_path / "plain.dcm", HU[20])
+def test_signed_slices_keep_their_hu(tmp_path):
     signed = own_files.dicom(
         tmp_path / "signed.dcm", HU[20], Modality="CT", RescaleSlope=1, RescaleIntercept=0, PixelSpacing=[1, 1]
     )
     assert (images.read_slice(signed).hu == HU[20]).all()
-    for syntax in (RLELossless, JPEGLSLossless):
-        data = dcmread(plain)
-        try:
-            data.compress(syntax)
-        except (RuntimeError, NotImplementedError):
-            pytest.skip(f"no encoder of {syntax.name}") if syntax == RLELossless else None
-            continue
-        data.save_as(tmp_path / "packed.dcm")
-        read = volumes._rescaled(volumes._ct_tags(tmp_path / "packed.dcm"))
-        assert (read == HU[20]).all(), syntax.name
+
+
+@pytest.mark.parametrize("how", ["RLE", "jp2klossless", "jpeg_ls_lossless", "implicit", "bigendian", "padded"])
+def test_one_image_in_every_packing_gives_the_same_signed_values(how):
+    """The sample that pydicom ships in many transfer syntaxes; its plain file is read with pydicom's own decoder."""
+    expected = dcmread(get_testdata_file("MR_small.dcm")).pixel_array
+    packed = radiographs.read_tags(Path(get_testdata_file(f"MR_small_{how}.dcm")))
+    assert (radiographs.stored_values(packed) == expected).all()
+
+
+def test_lossy_jpeg_of_12_bits_is_decoded():
+    tags = radiographs.read_tags(Path(get_testdata_file("JPEG-lossy.dcm")))
+    values = radiographs.stored_values(tags)
+    assert values.shape == (tags.Rows, tags.Columns) == (1024, 256)
+    assert values.max() > 255
 
 
 def test_a_sagittal_slice_is_turned_upright_with_its_boxes(tmp_path):
