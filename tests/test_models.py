@@ -231,3 +231,11 @@ def test_unknown_networks_and_heads_are_refused():
         models.classifier("DRN", head="max")
     with pytest.raises(ValueError, match="two classes required"):
         models.classifier("DRN", 3, head="log-sum-exp")
+
+
+def test_blocks_that_begin_as_the_identity_pass_their_input_on():
+    network, _ = models.classifier("ResNet-50", 6, weights="random", seed=0)
+    models.begin_as_identity(network)
+    block = network.network.layer1[1].eval()
+    x = torch.rand(1, 256, 4, 4)
+    assert torch.equal(block(x), x)  # not negative, so that the last ReLU changes nothing

@@ -130,7 +130,9 @@ def roc_multi_label(
     ax = ax or plt.gca()
     axes = [ax]
     if inset is not None:
-        axes.append(ax.inset_axes((0.42, 0.46, 0.5, 0.34), xlim=(0, inset[0]), ylim=(inset[1], 1.0)))
+        axes.append(
+            ax.inset_axes((1.2, 0.08, 0.5, 0.4), xlim=(0, inset[0]), ylim=(inset[1], 1.01))
+        )  # beside: covers nothing
         axes[1].tick_params(labelsize=6)
     drawn = []
     for k, (name, (colour, line, _)) in enumerate(zip(y_true.columns, CYCLE, strict=False)):
@@ -145,7 +147,7 @@ def roc_multi_label(
     ax.plot([0, 1], [0, 1], color="0.7", lw=0.8, zorder=0)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="1 − specificity", ylabel="Sensitivity", title=title)
     ax.set_aspect("equal")
-    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=7, handlelength=2.4)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=7, handlelength=2.4)
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 

@@ -246,6 +246,17 @@ def classifier(
     return GreyscaleInput(network.to(memory_format=torch.channels_last)), used
 
 
+def begin_as_identity(network: torch.nn.Module) -> None:
+    """Let every residual block of a network that starts at random begin as the identity (Goyal et al. 2017).
+
+    The scale of the last normalisation of each block becomes 0. A deep network then trains in few steps as a shallow
+    one; it is for random starts alone, since it would undo pretrained weights.
+    """
+    for block in network.modules():
+        if isinstance(block, Bottleneck):
+            torch.nn.init.zeros_(block.bn3.weight)
+
+
 def small_residual(*, seed: int = 0) -> GreyscaleInput:
     """A ResNet-101 with one block a stage and the log-sum-exp head: what task pretraining trains and then deepens."""
     with initialising(seed):
