@@ -19,8 +19,8 @@ FIGURES = ["1", "2", "3", "4", "5", "6", "7", "8", "s2", "s5", "s6", "s8", "s9",
 TABLES = ["1", "2", "3", "8", "s2", "s7", "s10", "s11", "s12", "s13", "observers", "combat", "selection", "delong"]
 TABLES += ["seeds", "mixed", "nested", "macro", "thresholds", "harmonisation"]
 SMALLEST = {
-    "development_fraction": 0.09,
-    "external_fraction": 0.15,
+    "development_fraction": 0.12,
+    "external_fraction": 0.25,
     "prospective_fraction": 0.2,
     "n_redelineated": 4,
     "folds": 4,

@@ -206,8 +206,7 @@ def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd
     with style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.4, 3.4), width_ratios=(1, 1, 0.8))
         path, kept = selector.coef_path_, selector.coef_ != 0
-        others = path[path.any(axis=1) & ~kept]
-        left.plot(selector.alphas_, others.T, lw=0.5, color="0.8", rasterized=True)  # hundreds of lines
+        left.plot(selector.alphas_, path[~kept].T, lw=0.5, color="0.8", rasterized=True)  # hundreds of lines
         left.plot(selector.alphas_, path[kept].T, lw=0.9)
         left.set(ylabel="Coefficient (standardised features)", title="Path")
         colour, _, marker = CYCLE[0]
