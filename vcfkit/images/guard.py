@@ -11,12 +11,14 @@ import select
 import struct
 import subprocess
 import sys
+import time
 from typing import BinaryIO
 
 from .examine import Found, examine
 
 SECONDS = 30  # that one row may take, and more where it is a folder of many slices
 SECONDS_PER_SLICE = 0.2
+STILL = 0.1  # seconds of work in which nothing but waiting is done
 MEMORY = 1_600_000_000  # bytes that it may take besides what the libraries take
 _LENGTH = struct.Struct(">Q")
 
@@ -37,8 +39,7 @@ class Guard:
         limit = SECONDS + (SECONDS_PER_SLICE * len(os.listdir(row["image"])) if folder else 0)
         try:
             _send(self._child.stdin, (stem, row, skip))
-            if not select.select([self._child.stdout], [], [], limit)[0]:
-                raise TimeoutError
+            self._wait(limit)
             return _receive(self._child.stdout)
         except (EOFError, BrokenPipeError, TimeoutError) as error:
             self._stop()
@@ -49,6 +50,24 @@ class Guard:
             )
             return Found(faults=[("image", "an intact file", found, "export it again, or leave the row out")])
 
+    def _wait(self, limit):
+        """Wait for an answer; `TimeoutError` after ``limit`` seconds of work, or of standing still.
+
+        Work is what the processor gave: a busy machine makes a sound file slow, and not a fault.
+        """
+        worked, since = _processor_seconds(self._child.pid), time.monotonic()
+        first, seen = worked, worked
+        while not select.select([self._child.stdout], [], [], 0.5)[0]:
+            worked, now = _processor_seconds(self._child.pid), time.monotonic()
+            if worked is None:  # the system does not tell: the clock has to do
+                if now - since > limit:
+                    raise TimeoutError
+                continue
+            if worked - first > limit or (worked - seen < STILL and now - since > limit):
+                raise TimeoutError
+            if worked - seen >= STILL:
+                seen, since = worked, now
+
     def _start(self):
         self._child = subprocess.Popen(
             [sys.executable, "-m", "vcfkit.images.guard"],
@@ -56,10 +75,21 @@ class Guard:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what decoders mutter is in the fault, in words
         )
+        _receive(self._child.stdout)  # it has loaded what it needs
 
     def _stop(self):
         self._child.kill()
         self._child.communicate()
+
+
+def _processor_seconds(pid: int) -> float | None:
+    """Processor time of a process so far, None where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _send(stream: BinaryIO, message) -> None:
@@ -88,6 +118,7 @@ def _limit_memory() -> None:
 def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
     """Answer rows until the other side hangs up."""
     _limit_memory()
+    _send(outgoing, "ready")
     while True:
         try:
             stem, row, skip = _receive(incoming)
