@@ -239,8 +239,9 @@ def main() -> None:
     else:
         path = FOLDER / "effect_zero.csv"
         for stem in stems:  # every finished paper is kept
-            before = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["task"])
-            table = pd.concat([before[before["task"] != stem], zero(stem)], ignore_index=True)
+            found = zero(stem)
+            before = pd.read_csv(path) if path.exists() else found.iloc[:0]
+            table = pd.concat([before[before["task"] != stem], found], ignore_index=True)
             table.sort_values("task", kind="stable").to_csv(path, index=False, float_format="%.4f")
     sys.stdout.write(table.to_string(index=False) + "\n")
 
