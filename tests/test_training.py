@@ -232,6 +232,30 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(easy, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
+def test_a_network_that_drops_goes_on_with_the_same_draws(easy, tmp_path):
+    class Dropping(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(1024, 2))
+
+        def forward(self, images):
+            return self.part(images.double() / 255)
+
+    def fit(epochs_run, **options):
+        torch.manual_seed(7)  # weights and dropout
+        network = Dropping().double()
+        settings = {"optimizer": torch.optim.SGD(network.parameters(), lr=0.1), "epochs": 4, "batch_size": 8}
+        stopped = {"on_epoch": lambda epoch, row: 1 / (epoch - epochs_run)}
+        launcher = training.fabric(device="cpu", precision="64-true")
+        training.fit(network, *easy, launcher=launcher, **settings, **stopped, **options)
+        return _weights(network)
+
+    whole = fit(9)
+    with pytest.raises(ZeroDivisionError):
+        fit(2, checkpoint=tmp_path / "a.pt")
+    assert fit(9, checkpoint=tmp_path / "a.pt") == whole
+
+
 def test_a_checkpoint_of_another_run_is_refused(easy, tmp_path):
     _fit(easy, epochs=1, checkpoint=tmp_path / "a.pt")
     with pytest.raises(ValueError, match="differs in epochs 2"):

@@ -339,6 +339,7 @@ def _save(path, call, history, best, network, optimizer, generator) -> None:
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
             "generator": generator.get_state(),
+            "dropout": torch.get_rng_state(),  # layers that drop draw from the stream of the process
         },
         draft,
     )
@@ -355,6 +356,7 @@ def _resume(path, call, network, optimizer, generator):
     network.load_state_dict(saved["network"])
     optimizer.load_state_dict(saved["optimizer"])
     generator.set_state(saved["generator"])
+    torch.set_rng_state(saved["dropout"])
     return saved["history"], saved["best"]
 
 
