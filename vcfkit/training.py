@@ -6,6 +6,7 @@ Images are few and small enough to stay on the device as uint8 tensors; a batch 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 import os
@@ -91,6 +92,20 @@ def flips_and_rotations(
     return augment
 
 
+def _own_random_stream(train: Callable) -> Callable:
+    """Let ``seed`` also rule layers that drop, which draw from the process's stream; that one is left as it was."""
+
+    @functools.wraps(train)
+    def seeded(*arguments, launcher: Fabric, seed: int = 0, **settings):
+        on_device = [launcher.device] if launcher.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_device):
+            torch.manual_seed(seed)
+            return train(*arguments, launcher=launcher, seed=seed, **settings)
+
+    return seeded
+
+
+@_own_random_stream
 def fit(
     network: torch.nn.Module,
     images: torch.Tensor,
@@ -127,8 +142,8 @@ def fit(
     monitor : (images, targets), optional
         A set that is only watched: no weight, epoch or threshold is chosen by it unless ``keep`` says so.
     seed : int
-        Of the order of the batches and of the augmentation, from one CPU generator: device and monitor do not
-        change them.
+        Of dropout, and of the order of the batches and of the augmentation, from one CPU generator: device and monitor
+        do not change these two.
     schedule : callable, optional
         Share of the optimiser's learning rate at a share of all batches done, for instance `cosine`; None keeps it.
     on_epoch : callable, optional
