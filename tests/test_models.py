@@ -162,7 +162,7 @@ def test_every_image_enters_at_mean_0_and_sd_1_and_a_flat_one_at_0():
     class Seen(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+            self.conv1 = torch.nn.Conv2d(3, 1, 1, dtype=torch.float64)  # tells how many channels are wanted
 
         def forward(self, x):
             return x

@@ -133,4 +133,4 @@ def test_provenance_names_the_start_and_no_output_warns(run):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     text = "".join(output.get("text", "") for output in outputs)
-    assert "cannot be told from a coin" in text
+    assert "rank no network" in text

@@ -206,7 +206,8 @@ def _bodies(draft, name, image, mask, centroids, told, as_cohort):
         behind = np.interp(np.arange(len(labels)), tall, wall)
         before = np.arange(labels.shape[1])[None, :, None] <= behind[:, None, None]
         # Transverse processes of L5 leave the body in front of that wall; a body is 1.3 to 1.5 times as wide as deep.
-        depth = np.median(wall - section[tall].argmax(axis=1) + 1) * ct.GetSpacing()[1]
+        # Rows cross a tilted or collapsed body short; its depth is that of the longest of them.
+        depth = np.percentile(wall - section[tall].argmax(axis=1) + 1, 90) * ct.GetSpacing()[1]
         aside = np.abs(np.arange(labels.shape[2]) - middle[2]) * ct.GetSpacing()[0] <= HALF_WIDTH * depth
         bodies[(labels == value) & before & aside[None, None, :]] = value
         rows.append(
