@@ -18,12 +18,14 @@ from vcfkit.phantom.scanner import CT_SITES, SITES
 
 STEMS = tuple(cohorts.SPEC)
 FRESH, CROPS, DISEASES, ASTLOF, ACUTE = STEMS
+# What the classes tell at effect 0 is what tables print; paper 05's table prints more, which the effect scales.
+EFFECT = {stem: float(stem == ACUTE) for stem in STEMS}
 
 
 @pytest.fixture(scope="module")
 def full():
-    """Samples frames at the scale of the papers, at effect 0: what the classes tell then is what tables print."""
-    return {stem: cohorts.draw(stem, effect=0.0) for stem in STEMS}
+    """Samples frames at the scale of the papers."""
+    return {stem: cohorts.draw(stem, effect=EFFECT[stem]) for stem in STEMS}
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +320,7 @@ def test_the_same_seed_gives_the_same_frame_and_another_one_other_patients(stem,
 @pytest.mark.parametrize("fraction", [0.03, 0.3])
 def test_a_fraction_keeps_whole_patients_and_every_class_in_every_cohort(stem, fraction, full):
     names = [cohort.name for cohort in cohorts.PAPERS[stem].cohorts(0, 0.0)]
-    reduced = cohorts.draw(stem, effect=0.0, fractions=dict.fromkeys(names, fraction))
+    reduced = cohorts.draw(stem, effect=EFFECT[stem], fractions=dict.fromkeys(names, fraction))
     whole = full[stem][full[stem].patient_id.isin(reduced.patient_id)]
     assert sorted(whole.sample_id) == sorted(reduced.sample_id)
     assert set(reduced.cohort) == set(full[stem].cohort)
@@ -413,7 +415,29 @@ def test_diseases_of_paper_03_tell_nothing_of_age_sex_and_t(full):
         assert chi2_contingency(pd.crosstab(people[label], people.sex)).pvalue > 0.02, label
 
 
-@pytest.mark.parametrize("stem", [FRESH, DISEASES, ASTLOF, ACUTE])
+def test_classes_of_paper_05_differ_in_nothing_at_effect_zero_and_more_above_one():
+    people, share = {}, {}
+    for effect in (0.0, 1.0, 1.5, 2.0, 9.0):
+        fractures = cohorts.draw(ACUTE, effect=effect)
+        people[effect] = fractures.drop_duplicates("patient_id").groupby("label")
+        share[effect] = (fractures.region == "thoracic").groupby(fractures.label).mean()
+        # Table 1: 365 patients, 242 women, 62.9 ± 17.3 years, whatever the classes' part of it
+        everybody = fractures.drop_duplicates("patient_id")
+        assert (len(everybody), (everybody.sex == "F").sum()) == (365, 242)
+        assert abs(everybody.age.mean() - 62.9) < 0.05
+    same = people[0.0]
+    assert ks_2samp(*(part.age for _, part in same)).pvalue > 0.5
+    assert np.ptp(same.age.mean()) < 0.05
+    assert np.ptp(same.age.std()) < 0.05
+    assert np.ptp(same.sex.agg(lambda sex: (sex == "F").mean())) < 0.01
+    assert np.ptp(share[0.0]) < 0.01
+    gap = {effect: np.ptp(groups.age.mean()) for effect, groups in people.items()}
+    assert gap[1.0] == pytest.approx(11.8, abs=0.05)
+    assert gap[1.5] == pytest.approx(1.5 * 11.8, abs=0.05)
+    assert gap[9.0] == pytest.approx(gap[2.0], abs=0.05)
+
+
+@pytest.mark.parametrize("stem", [FRESH, DISEASES, ASTLOF])
 def test_effect_changes_no_row_but_the_reference(stem, full):
     strong = cohorts.draw(stem, effect=1.5)
     pd.testing.assert_frame_equal(strong.drop(columns="image"), full[stem].drop(columns="image"))

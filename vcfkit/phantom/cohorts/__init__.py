@@ -5,8 +5,9 @@ decimals; :func:`check_table` shows it, with the rule that was followed where a 
 references (``phantom:<stem>/<patient_id>/<target>?seed=0&effect=1.0&nuisance=1.0``): the same text gives the same
 picture everywhere. Labels, levels, ages and sexes are fixed before any anatomy is drawn.
 
-``effect`` scales what pictures show. In paper 02, whose Table 1 is not in the text, it also scales the differences of
-age and sex between the classes; the other papers print them, and they hold at every effect.
+``effect`` scales what pictures show, and in papers 02 and 05 the differences of age and sex (05: and region) between
+the classes, which show in bone density; printed ones (05) are met at effect 1. In papers 01, 03 and 04 age and sex
+follow the printed tables at every effect: 01 and 03 print none by class, in 04 the T-score is part of the class itself.
 """
 
 import functools

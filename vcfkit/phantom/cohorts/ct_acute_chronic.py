@@ -13,12 +13,14 @@ Where the paper contradicts itself:
   fractures may stand on both sides. To split by patient, name all rows ``development`` and use ``vcfkit.cohort.split``.
 - Figure 12 shows a patient with acute and chronic fractures; Table 1 has no column for one. Here nobody has both.
 
-Age tells much of the class (59.3 against 71.1 years) and so do, a little, sex and region: the table prints that, and
-it holds at every effect. Bone density falls with age, so that even at effect 0 pictures know the class a little.
+Age tells much of the class (59.3 against 71.1 years) and so do, a little, sex and region: the table prints that. Bone
+density falls with age, so that a picture knows an acute fracture by its patient's age too. The effect scales these
+differences like every other: at effect 1 the table is met, at effect 0 both classes have the ages, sexes and regions of
+all patients together. Above effect 2 they grow no more, for the spread of the chronic patients' ages nears 0 there.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +37,7 @@ STRATA = CLASSES
 SITE = "Nanjing"
 TEST_FRACTION = 0.2
 T_OFFSET = -0.7  # everybody has a fracture
+LARGEST_EFFECT = 2.0  # on ages, sexes and regions
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ SPEC = (
 def cohorts(seed: int, effect: float) -> tuple:
     """One pool; :func:`rows` splits what is kept of it."""
     rng = generator(seed, STEM, "development", "cohort")
-    people = [person for quota in SPEC for person in _people(quota, rng)]
+    people = [person for quota in SPEC for person in _people(_at_effect(quota, effect), rng)]
     patients = []
     for number, k in enumerate(rng.permutation(len(people)), start=1):  # the number must not tell the label
         label, age, sex, broken = people[k]
@@ -79,6 +82,31 @@ def cohorts(seed: int, effect: float) -> tuple:
             )
         )
     return (Cohort("development", "NJ", tuple(patients)),)
+
+
+def _at_effect(quota, effect):
+    """The quota with its difference from all patients together times ``effect``; itself at 1."""
+    effect = min(effect, LARGEST_EFFECT)
+
+    def between(pooled, own):
+        return effect * own + (1 - effect) * pooled
+
+    def share(name, of):
+        pooled = sum(getattr(q, name) for q in SPEC) / sum(getattr(q, of) for q in SPEC)
+        whole = getattr(quota, of)
+        return round(min(max(between(whole * pooled, getattr(quota, name)), 0), whole))
+
+    n = np.array([q.patients for q in SPEC])
+    mean, sd, least, largest = np.array([q.age for q in SPEC]).T
+    pooled_mean = np.average(mean, weights=n)
+    pooled_sd = np.sqrt(np.average(sd**2 + (mean - pooled_mean) ** 2, weights=n))
+    ages = zip((pooled_mean, pooled_sd, least.min(), largest.max()), quota.age, strict=True)
+    return replace(
+        quota,
+        women=share("women", "patients"),
+        thoracic=share("thoracic", "fractures"),
+        age=tuple(float(between(pooled, own)) for pooled, own in ages),
+    )
 
 
 def _people(quota, rng):
