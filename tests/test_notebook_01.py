@@ -40,11 +40,7 @@ def predictions(run):
 
 
 def test_results_are_what_the_contract_names(run):
-    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    figures = {f"figures/figure_{n}.{kind}" for n in FIGURES for kind in ("png", "svg")}
-    tables = {f"tables/table_{n}.csv" for n in TABLES}
-    files = {"cohort.csv", "predictions.csv", "comparison.csv", "audit.csv", "metrics.json", "provenance.json"}
-    assert found == figures | tables | files | {"notebook.ipynb"}
+    assert notebook_runs.files(run) == notebook_runs.contract(FIGURES, TABLES)
 
 
 def test_every_network_answers_for_every_film(run, predictions):

@@ -50,11 +50,7 @@ def boxes(place):
 
 
 def test_results_are_what_the_contract_names(place):
-    found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
-    figures = {f"figures/figure_{n}.{kind}" for n in FIGURES for kind in ("png", "svg")}
-    tables = {f"tables/table_{n}.csv" for n in TABLES}
-    rest = {"notebook.ipynb", "cohort.csv", "predictions.csv", "detections.csv", "comparison.csv", "metrics.json"}
-    assert found == figures | tables | rest | {"audit.csv", "provenance.json"}
+    assert notebook_runs.files(place) == notebook_runs.contract(FIGURES, TABLES, "detections.csv")
 
 
 def recomputed(part):

@@ -37,12 +37,8 @@ def place(tmp_path_factory):
 
 
 def test_results_are_what_the_contract_names(place):
-    found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
-    found = {name for name in found if name.rsplit(".", 1)[0] not in SOMETIMES}
-    figures = {f"figures/figure_{n}.{kind}" for n in FIGURES for kind in ("png", "svg")}
-    tables = {f"tables/table_{n}.csv" for n in TABLES}
-    rest = {"notebook.ipynb", "cohort.csv", "predictions.csv", "features.csv", "comparison.csv", "metrics.json"}
-    assert found == figures | tables | rest | {"provenance.json", "audit.csv"}
+    found = {name for name in notebook_runs.files(place) if name.rsplit(".", 1)[0] not in SOMETIMES}
+    assert found == notebook_runs.contract(FIGURES, TABLES, "features.csv")
 
 
 def _scores(place):

@@ -47,19 +47,7 @@ def first(tmp_path_factory):
 
 
 def test_results_are_what_the_contract_names(first):
-    found = {str(path.relative_to(first)) for path in first.rglob("*") if path.is_file()}
-    figures = {f"figures/figure_{n}.{kind}" for n in FIGURES for kind in ("png", "svg")}
-    tables = {f"tables/table_{n}.csv" for n in TABLES}
-    rest = {
-        "notebook.ipynb",
-        "cohort.csv",
-        "predictions.csv",
-        "comparison.csv",
-        "audit.csv",
-        "metrics.json",
-        "provenance.json",
-    }
-    assert found == figures | tables | rest
+    assert notebook_runs.files(first) == notebook_runs.contract(FIGURES, TABLES)
 
 
 def test_every_number_of_table_2_is_what_scikit_learn_computes_from_the_predictions(first):

@@ -138,9 +138,11 @@ def _scene(wrapped, nuisance) -> CtScene:
 def _lying_flat(person, levels):
     """A back so bent that the table straightens it: thoracic discs give way by a degree at a time.
 
-    Steeper bodies than :data:`STEEPEST` would lie beside their neighbours, and no edge of an examination part them.
+    Steeper bodies than :data:`STEEPEST` would lie beside their neighbours, and no edge of an examination part them. The
+    body above the uppermost counts too: one such edge runs between the two.
     """
-    at = [BODIES.index(level) for level in levels]
+    first = BODIES.index(levels[0])
+    at = [max(first - 1, 0), *(BODIES.index(level) for level in levels)]
     part = slice(BODIES.index("T1"), BODIES.index("T12"))
     spine, pose = person.spine, person.actual
     widest = np.degrees(np.arctan(np.maximum(spine.disc - 1.0, 0.0) / (spine.d / 2)))[part]
