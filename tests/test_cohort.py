@@ -296,9 +296,30 @@ def test_patients_of_a_manifest_become_pseudonyms_also_inside_sample_names(folde
 
 
 def test_a_virtual_patient_exported_to_a_manifest_keeps_its_name(folder):
-    samples, faults = cohort.read_manifest(folder(GOOD + ",virtual", header=HEADER + ",source"), stem=STEM)
+    row = f"{GOOD},virtual,phantom:{STEM}/P-1/L1?seed=0&effect=1.0&nuisance=1.0"
+    samples, faults = cohort.read_manifest(folder(row, header=HEADER + ",source,reference"), stem=STEM)
     assert faults == []
     assert samples[["sample_id", "patient_id", "source"]].iloc[0].tolist() == ["P-1-L1", "P-1", "virtual"]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["", "phantom:", f"phantom:{STEM}/P-1/L1", "phantom:05_ct_acute_chronic/Huber-1950/L1", "Huber-1950"],
+)
+def test_a_person_cannot_be_declared_virtual(folder, reference):
+    rows = [f"s{i},Huber-1950,Site 1,{name},acute,71,F,L1,a.png,,,virtual,{reference}" for i, name in enumerate("ab")]
+    faults = faults_of(folder(*rows, header=HEADER + ",source,reference"), field="source")
+    assert [fault.sample for fault in faults] == ["s0", "s1"]
+    assert {fault.next_step for fault in faults} == {"leave out the columns source and reference"}
+    assert "Huber" not in "".join(map(str, faults))
+
+
+def test_a_manifest_with_a_source_and_no_references_holds_own_patients_only(folder):
+    header = HEADER + ",source"
+    (fault,) = faults_of(folder(GOOD + ",virtual", header=header))
+    assert (fault.field, fault.found) == ("source", "virtual with no reference")
+    samples, faults = cohort.read_manifest(folder(GOOD + ",own", header=header), stem=STEM)
+    assert (faults, samples["patient_id"].tolist()) == ([], [cohort.pseudonym("P-1")])
 
 
 def test_pseudonyms_depend_on_the_salt(monkeypatch):

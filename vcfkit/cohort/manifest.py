@@ -16,7 +16,7 @@ import pandera.pandas as pa
 
 from .faults import CohortError, Fault
 from .privacy import pseudonymise
-from .schema import COLUMNS, LABEL_ALIASES, MANIFEST, Study, schema, study_of, typed
+from .schema import COLUMNS, LABEL_ALIASES, MANIFEST, PHANTOM, REFERENCE, Study, schema, study_of, typed
 
 # R writes NA and other tools nan for a missing cell; in the identifying columns such text stays what it is.
 _MAY_BE_BLANK = ("age", "sex", "level", "mask", "box")
@@ -47,7 +47,8 @@ def validate(samples: pd.DataFrame, *, stem: str, source: str) -> pd.DataFrame:
     CohortError
         With every fault: missing columns, blank or repeated ``sample_id``, labels outside the classes,
         unknown sex or level, ages that are no number of years, a patient in two cohorts. A virtual patient
-        may stand in both training and testing, because the paper split images; nobody else may.
+        may stand in both training and testing, because the paper split images; nobody else may. With ``source="own"``,
+        rows that call themselves virtual without the phantom reference of their own patient.
     """
     checked, faults = _check(samples, study=study_of(stem), source=source)
     if faults:
@@ -141,6 +142,8 @@ def _check(samples, *, study: Study, source, names=None):
                 Fault(names[row][0], "source", "own or virtual", found, "leave the column out"),
             )
         )
+    if source == "own":
+        by_row += [(row, len(columns), fault) for row, fault in _unproven_virtual(text, study, names)]
     by_row += _patients_in_two_cohorts(text, names)
     faults += [fault for *_, fault in sorted(by_row, key=lambda entry: entry[:2])]
 
@@ -182,6 +185,23 @@ def _missing_column(name: str, present: Iterable[str], study: Study) -> Fault:
     if name in study.blank:
         step += "; its cells may stay blank"
     return Fault(MANIFEST, name, "a column of this name", "no such column", step)
+
+
+def _unproven_virtual(text, study, names):
+    """(row, Fault) for each row of a manifest that says ``virtual`` without the phantom reference of its own patient.
+
+    Names of virtual patients reach the results as they are, and some of them may stand in training and testing: neither
+    may hold for a person.
+    """
+    references = _as_text(text[REFERENCE]) if REFERENCE in text else pd.Series("", index=text.index)
+    rows = zip(text["source"], text["patient_id"], references, strict=True)
+    for row, (stated, patient_id, reference) in enumerate(rows):
+        if stated != "virtual" or reference.startswith(f"{PHANTOM}{study.stem}/{patient_id}/"):
+            continue
+        required = f"own, or virtual with its patient's own {REFERENCE}"
+        # Not shown: it may hold a name.
+        found = f"virtual with {'a reference to something else' if reference else 'no reference'}"
+        yield row, Fault(names[row][0], "source", required, found, f"leave out the columns source and {REFERENCE}")
 
 
 def _patients_in_two_cohorts(text, names):
