@@ -1,6 +1,8 @@
 """Van Dyke's five readers against OR-DBM MRMC's printed output; paper 02's own arithmetic; McNemar by hand."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -210,6 +212,17 @@ def test_random_readers_and_cases_claim_less_than_either_alone():
         frame = study(seed)
         both = mrmc_test(frame).differences["se"].iloc[0]
         assert both >= mrmc_test(frame, cases="fixed").differences["se"].iloc[0] - 1e-12
+
+
+def test_a_result_unpacks_to_its_five_fields_and_keeps_the_tables_beside_them():
+    result = mrmc_test(study())
+    f, df1, df2, p_value, reader_aucs = result
+    assert (f, df1, df2, p_value) == (result.f, result.df1, result.df2, result.p_value)
+    assert reader_aucs.shape == (3, 2)
+    for other in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert type(other) is type(result)
+        pd.testing.assert_frame_equal(other.differences, result.differences)
+        assert (other.f, other.components) == (f, result.components)
 
 
 def test_categories_keep_their_order(van_dyke):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,28 +16,31 @@ COLUMNS = ("reader", "modality", "case", "truth", "rating")
 _AIDED = dict.fromkeys(("0", "no", "false"), "unaided") | dict.fromkeys(("1", "yes", "true"), "aided")
 
 
-class MrmcResult(NamedTuple):
-    """Test that all modalities are equal; `f` on (`df1`, `df2`) degrees of freedom.
+class MrmcResult(namedtuple("MrmcResult", ["f", "df1", "df2", "p_value", "reader_aucs"])):
+    """Test that all modalities are equal; `f` on (`df1`, `df2`) degrees of freedom. Unpacks as those five fields.
 
     ``df2`` is infinite where the test is a χ² (fixed readers): then f = χ²/df1.
 
     reader_aucs : DataFrame, reader × modality
+
+    Further attributes:
+
     modalities : DataFrame, index modality; columns estimate, se, df, low, high: the mean over readers
     differences : DataFrame; columns first, second, difference (first − second), se, df, t, p_value, low, high
     reader_differences : DataFrame; the same per reader, cases random: reader, first, second, difference, se, z, …
-    components : variances and covariances of the Obuchowski–Rockette model (ms_t, ms_r, ms_tr, var_r, var_tr,
-        var_error, cov1, cov2, cov3) and of the Dorfman–Berbaum–Metz model (dbm_*). Estimates may be negative.
+    components : dict, name → number: variances and covariances of the Obuchowski–Rockette model (ms_t, ms_r, ms_tr,
+        var_r, var_tr, var_error, cov1, cov2, cov3) and of the Dorfman–Berbaum–Metz model (dbm_*). Estimates may be
+        negative.
     """
 
-    f: float
-    df1: int
-    df2: float
-    p_value: float
-    reader_aucs: pd.DataFrame
-    modalities: pd.DataFrame
-    differences: pd.DataFrame
-    reader_differences: pd.DataFrame
-    components: dict[str, float]
+    def __new__(cls, f, df1, df2, p_value, reader_aucs, *, modalities, differences, reader_differences, components):
+        self = super().__new__(cls, f, df1, df2, p_value, reader_aucs)
+        self.modalities, self.differences = modalities, differences
+        self.reader_differences, self.components = reader_differences, components
+        return self
+
+    def __getnewargs_ex__(self):  # for copies and pickles
+        return tuple(self), vars(self)
 
 
 def mrmc_test(
