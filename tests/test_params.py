@@ -36,6 +36,15 @@ def test_all_faults_of_a_profile_are_named_at_once():
     assert all(name in str(caught.value) for name in ("epochs", "image_size", "device"))
 
 
+def test_values_that_are_written_hold_names_of_folders_and_files_only():
+    given = {"data_dir": "/home/jane.doe/films", "results_dir": "../out", "weights": "radimagenet:/home/jane.doe/R.pt"}
+    loaded = params.load("04_xray_ovf_astlof", "reduced", **given)
+    written = {"data_dir": "films", "results_dir": "out", "weights": "radimagenet:R.pt"}
+    assert loaded.without_paths() == loaded.model_dump() | written
+    plain = params.load(STEM, "reduced")
+    assert plain.without_paths() == plain.model_dump()
+
+
 def test_unknown_notebook_is_refused_with_the_nearest_stem():
     with pytest.raises(params.ParameterError, match=f"Did you mean {STEM}"):
         params.load("02_xray_acute_chronic", "reduced")

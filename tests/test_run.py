@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+import vcfkit.run
 
 ROOT = Path(__file__).parents[1]
 PARAMETERS = 'profile = "reduced"\ndata_dir = None\nresults_dir = None\ndevice = "auto"\nseed = 0\nn_jobs = 1\n'
@@ -90,6 +94,37 @@ def test_a_finished_run_stands_in_place_whole(project, first_run):
     assert str(project) not in (reduced / "01_good" / "notebook.ipynb").read_text()
 
 
+def test_the_executed_notebook_names_folders_without_their_paths(tmp_path, monkeypatch):
+    secret = tmp_path / "jane.doe" / "StMary"
+    data, results = secret / "films", secret / "out"
+    notebooks = tmp_path / "project" / "notebooks"
+    notebooks.mkdir(parents=True)
+    read = "from pathlib import Path\nprint(Path(data_dir).resolve() == Path(weights[12:]).parent / 'films')"
+    more = 'cache_dir = None\nweights = "auto"\n'
+    cells = [
+        new_code_cell(PARAMETERS + more, id="parameters", metadata={"tags": ["parameters"]}),
+        new_code_cell(read, id="work"),
+    ]
+    nbformat.write(new_notebook(cells=cells), notebooks / "01_reads.ipynb")
+    monkeypatch.setattr(vcfkit.run, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(vcfkit.run.params, "ROOT", notebooks.parent)
+    given = {"data_dir": str(data), "results_dir": str(results), "cache_dir": str(secret / "cache")}
+    given |= {"weights": f"radimagenet:{secret / 'ResNet50.pt'}", "profile": "reduced"}
+    parameters = vcfkit.run.params.schema("01_reads")(**given)
+    assert vcfkit.run.run_notebook("01_reads", parameters, results) == 0
+
+    written = (results / "01_reads" / "notebook.ipynb").read_text()
+    executed = nbformat.reads(written, as_version=4)
+    assert executed.cells[2].outputs[0].text == "True\n", "the kernel was given the whole path"
+    assert "jane.doe" not in written
+    assert "StMary" not in written
+    assert tmp_path.name not in written
+    assert 'data_dir = "films"' in executed.cells[1].source
+    assert executed.metadata.papermill.parameters["weights"] == "radimagenet:ResNet50.pt"
+    assert executed.metadata.papermill.parameters["cache_dir"] == "cache"
+    assert executed.metadata.papermill.output_path == "out/01_reads/notebook.ipynb"
+
+
 def test_progress_is_a_line_a_section_with_its_stem(first_run):
     lines = first_run.stdout.splitlines()
     assert [line.split(" s  ")[1] for line in lines if line.startswith("01_good ") and " s  " in line][:3] == [
@@ -155,6 +190,38 @@ def test_what_is_up_to_date_is_left_alone_another_seed_is_not(project, first_run
     assert json.loads((earlier / "seen.json").read_text())["seed"] == 5
 
 
+def test_a_changed_file_of_ones_own_makes_results_out_of_date(tmp_path):
+    project, own = make_project(tmp_path, _01_xray_fresh_vcf=GOOD), tmp_path / "own"
+    writes = """
+        import sys
+        from pathlib import Path
+        place = Path("results", "reduced", sys.argv[2])
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "notebook.ipynb").touch()
+    """
+    (project / "vcfkit" / "run.py").write_text(textwrap.dedent(writes))
+    (own / "images").mkdir(parents=True)
+    for name in ("manifest.csv", "readers.csv", "images/{1}.png"):
+        (own / name).write_text(name)
+
+    def snakemake(*options):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "--config", f"data_dir={own}"]
+        done = subprocess.run([*command, *options], cwd=project, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    asked = re.search(r"mem_mb=(\d+)", snakemake())
+    assert int(asked[1]) > 6.1 * 1024, "what the README says of paper 01"
+    (own / ".DS_Store").write_text("a system's")
+    assert "Nothing to be done" in snakemake("-n")
+    for name in ("images/{1}.png", "readers.csv"):
+        (own / name).write_text("changed")
+        assert "Nothing to be done" not in snakemake("-n")
+        snakemake()
+    (own / "readers.csv").unlink()
+    assert "Nothing to be done" not in snakemake("-n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -165,6 +232,7 @@ def test_what_is_up_to_date_is_left_alone_another_seed_is_not(project, first_run
         (["all", "--profile", "huge"], "one of reduced, paper required"),
         (["all", "--only", "01_godo"], "Did you mean 01_good?"),
         (["all", "--only", "01"], "fits 01_good, 01_well"),
+        (["all", "--only", ","], "names no notebook (there are: 01_good, 01_well)"),
         (["all", "--data", "cohort"], "add ONLY="),
         (["all", "--only", "01_good", "--data", "cohort"], "reads no cohort of one's own"),
     ],

@@ -50,6 +50,19 @@ class Parameters(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     n_jobs: PositiveInt = 1
 
+    def without_paths(self) -> dict[str, Any]:
+        """The values as they may be written: of a folder or file its name only.
+
+        A path tells a hospital's user and machine names.
+        """
+        values = self.model_dump()
+        for name in {"data_dir", "results_dir", "cache_dir"} & set(values):
+            values[name] = Path(values[name]).name if values[name] else values[name]
+        kind, colon, path = str(values.get("weights", "")).partition(":")
+        if colon:  # radimagenet:<path>
+            values["weights"] = f"{kind}:{Path(path).name}"
+        return values
+
 
 class AcuteChronicPathological(Parameters):
     """Paper 02 (Xu 2023). Comments in the profiles say where each value stands in the paper."""

@@ -200,10 +200,6 @@ class Run:
     def _provenance(self) -> dict[str, Any]:
         import torch
 
-        parameters = self.parameters.model_dump()
-        # Folder names only: a path tells a hospital's user and machine names.
-        for name in {"data_dir", "results_dir", "cache_dir"} & set(parameters):
-            parameters[name] = Path(parameters[name]).name if parameters[name] else None
         if self.parameters.data_dir:
             self._facts["data"]["manifest_sha256"] = sha256(Path(self.parameters.data_dir) / "manifest.csv")
         found = {dist.metadata["Name"].lower(): dist.version for dist in distributions()}
@@ -211,7 +207,7 @@ class Run:
         return {
             "notebook": self.stem,
             "commit": _commit(),
-            "parameters": parameters,
+            "parameters": self.parameters.without_paths(),
             "seed": self.parameters.seed,
             **self._facts,
             "platform": f"{platform.system()} {platform.machine()}",

@@ -77,6 +77,8 @@ def select(only: str | None) -> list[str]:
         if len(fits) > 1:
             raise params.ParameterError(f"ONLY={name} fits {', '.join(fits)}: write one of them out")
         chosen.append(fits[0] if fits else params.check_stem(name))
+    if not chosen:
+        raise params.ParameterError(f"ONLY={only} names no notebook (there are: {', '.join(known)})")
     return sorted(set(chosen))
 
 
@@ -244,8 +246,9 @@ def run_notebook(stem: str, parameters: params.Parameters, folder: Path, *, log:
                 start_timeout=KERNEL_START_SECONDS,
             )
         notebook = nbformat.read(running, as_version=4)
-        notebook.metadata.papermill.input_path = os.path.relpath(source, params.ROOT)
-        notebook.metadata.papermill.output_path = os.path.relpath(place / "notebook.ipynb", params.ROOT)
+        _hide_paths(notebook, parameters)
+        notebook.metadata.papermill.input_path = f"{NOTEBOOKS.name}/{source.name}"
+        notebook.metadata.papermill.output_path = f"{folder.name}/{stem}/notebook.ipynb"
         nbformat.write(notebook, running)
         ready = ready_folder(folder, stem)
         if ready.is_dir():  # results and executed notebook appear in one step
@@ -288,15 +291,23 @@ def run_notebook(stem: str, parameters: params.Parameters, folder: Path, *, log:
 
 
 def _as_injected(parameters: params.Parameters) -> dict[str, Any]:
-    """Parameter values as papermill writes them into the notebook, its folders relative to ``notebooks/``.
-
-    The kernel starts there, and the executed notebook then tells no user or machine name.
-    """
+    """Parameter values as the kernel takes them, folders relative to ``notebooks/``, where it starts."""
     values = parameters.model_dump()
     for name in ("data_dir", "results_dir"):
         if values[name] is not None:
             values[name] = os.path.relpath(values[name], NOTEBOOKS)
     return values
+
+
+def _hide_paths(notebook: NotebookNode, parameters: params.Parameters) -> None:
+    """Leave only the names of folders and files in the parameters that papermill wrote into an executed notebook."""
+    from papermill.translators import translate_parameters
+
+    shown = parameters.without_paths()
+    notebook.metadata.papermill.parameters = shown
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = translate_parameters("python3", "python", shown, "Parameters")
 
 
 def _finished_copy(folder: Path, stem: str) -> Path:
