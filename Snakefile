@@ -10,6 +10,8 @@
 #
 # Settings (`--config name=value`): profile, results, stems (with commas), data_dir, device, seed, n_jobs.
 
+import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +36,22 @@ NEEDS = {
     "reduced": {"mem_mb": 3_000, "runtime": "1h", "gpu": 0},
     "paper": {"mem_mb": 24_000, "runtime": "12h", "gpu": 0 if config.get("device") == "cpu" else 1},
 }[PROFILE]
+MORE = {"01_xray_fresh_vcf": 7_000} if PROFILE == "reduced" else {}  # six networks at full depth in float64
+
+
+def memory(wildcards):
+    return MORE.get(wildcards.stem, NEEDS["mem_mb"])
+
+
+def state(folder):
+    """Of a folder's files: changes when one is added, removed or written. Hidden ones are the system's."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    names = [(path.relative_to(folder), path.stat()) for path in paths]
+    seen = [f"{name} {at.st_size} {at.st_mtime_ns}" for name, at in names if not re.search(r"(^|/)[.]", str(name))]
+    return hashlib.sha256("\n".join(seen).encode()).hexdigest()
+
+
+OWN = state(DATA) if DATA else None
 
 
 def others(wildcards):
@@ -67,9 +85,11 @@ rule notebook:
             if config.get(name) is not None
             for part in (option, str(config[name]))
         ],
+        # Pictures, masks, boxes and readings, which as inputs could have no braces in their names.
+        data=OWN,
     threads: int(config.get("n_jobs", 1))
     resources:
-        **NEEDS,
+        **(NEEDS | {"mem_mb": memory}),
     shell:
         "{PYTHON:q} -m vcfkit.run notebook {wildcards.stem} --profile {PROFILE} --results {RESULTS:q}"
         " --jobs {threads} --log {log:q} {params.knobs:q}"
