@@ -41,7 +41,13 @@ NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.c
 	--nbval-kernel-startup-timeout=180 --nbval-cell-timeout=600
 # loadscope keeps the cells of a notebook on one worker
 PYTEST = $(PYTHON) -m pytest --numprocesses $(or $(JOBS),2) --dist loadscope
-NOTEBOOKS = $(wildcard notebooks/$(ONLY)*.ipynb)
+
+# The notebooks that ONLY names. What names none stops make: pytest without a path would run all there is.
+comma = ,
+EVERY = $(wildcard notebooks/*.ipynb)
+NONE = $(error ONLY=$(ONLY): $(or $(1),it) fits no notebook (there are: $(basename $(notdir $(EVERY)))))
+NAMED = $(foreach name,$(subst $(comma), ,$(ONLY)),$(or $(wildcard notebooks/$(name)*.ipynb),$(call NONE,$(name))))
+NOTEBOOKS = $(if $(ONLY),$(or $(sort $(NAMED)),$(call NONE)),$(EVERY))
 
 help: ## Explain the targets and the knobs
 	@echo "make TARGET [KNOB=value ...]"
@@ -49,7 +55,7 @@ help: ## Explain the targets and the knobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PROFILE=reduced|paper   size of the run: minutes on a laptop, or the papers' scale on a GPU"
-	@echo "  ONLY=02                 one notebook, by its name or the beginning of it"
+	@echo "  ONLY=02                 one notebook, by its name or the beginning of it; several with commas"
 	@echo "  DATA=folder             your own cohort (manifest.csv and images) in place of virtual patients; with ONLY"
 	@echo "  DEVICE=auto|cpu|cuda    where the models run"
 	@echo "  JOBS=4                  processes at a time (all processors unless said; 2 for tests)"
@@ -78,7 +84,7 @@ lab: $(READY) ## Open the notebooks in JupyterLab (LAB="--no-browser --port 8899
 report: $(READY) ## Write the executed notebooks as a static site (results/<profile>/report/index.html)
 	@$(PYTHON) -m vcfkit.report --profile "$(PROFILE)" --results "$(RESULTS)"
 
-bench: $(READY) ## Measure speed of the statistics and of the virtual patients (results/studies/bench*.csv)
+bench: $(READY) ## Measure speed of statistics, virtual patients and radiomics (results/studies/bench*.csv)
 	$(PYTHON) -m vcfkit.bench
 
 lint: $(READY) ## Check style and formatting (ruff)

@@ -1,9 +1,11 @@
 """The two routes to the environment name the same versions, and every way in sets the same threads."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 from vcfkit import run
@@ -73,6 +75,30 @@ def test_make_help_explains_every_target():
     makefile = (ROOT / "Makefile").read_text()
     public = set(re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split())
     assert public == set(re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("target", ["check", "test"])
+@pytest.mark.parametrize(
+    ("only", "named"),
+    [("", {"00", "01", "02", "03", "04", "05"}), ("02", {"02"}), ("01,05_ct_acute_chronic", {"01", "05"})],
+)
+def test_make_checks_the_notebooks_that_only_names(target, only, named):
+    shown = made(target, only)
+    assert shown.returncode == 0
+    assert set(re.findall(r"notebooks/(\d\d)\w+\.ipynb", shown.stdout)) == named
+
+
+@pytest.mark.parametrize(("only", "stranger"), [("nope", "nope"), ("01,5", "5"), (",", "it")])
+def test_make_refuses_a_name_that_fits_no_notebook(only, stranger):
+    refused = made("check", only)
+    assert refused.returncode == 2
+    assert f"ONLY={only}: {stranger} fits no notebook (there are: 00_summary 01_" in refused.stderr
+
+
+def made(target: str, only: str) -> subprocess.CompletedProcess:
+    """What make would do."""
+    command = ["make", "--dry-run", target, f"ONLY={only}", "ENV=active"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_version_is_the_same_everywhere():
