@@ -125,6 +125,21 @@ def test_other_centres_are_brought_to_the_training_centre_or_left_as_is(parts):
     )
 
 
+def test_two_training_centres_that_differ_lose_no_feature_that_readers_agree_on(parts):
+    """Both delineations of a vertebra are harmonised: what a centre shifts is no disagreement of readers."""
+    samples, radiomics, deep, readings = parts
+    samples = samples.assign(site=np.where(np.arange(N) % 2, "A", "B"))
+    radiomics = radiomics + 3.0 * (samples["site"] == "A").to_numpy()[:, None]
+    again = {"same": radiomics.iloc[:30].copy()}
+    again["same"]["r5"] = readings["inter"]["r5"].to_numpy()
+    model = fusion.FusedFeatures(again, classes=CLASSES, folds=5).fit(samples, radiomics, deep)
+    icc = model.handcrafted_["icc"].icc_["same"]
+    agreed = [name for name in radiomics if name not in ("r5", "constant")]
+    assert icc[agreed].to_numpy() == pytest.approx(1, abs=1e-12)
+    assert icc["r5"] < 0.8
+    assert model.readings is again, "the readings given stay as they were"
+
+
 def test_a_centre_of_few_rows_is_left_as_is(parts):
     samples, radiomics, deep, _ = parts
     few = samples.index[samples["site"] == "Center II"][:4]

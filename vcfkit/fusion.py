@@ -27,7 +27,8 @@ class FusedFeatures:
     Parameters
     ----------
     readings : mapping of name to DataFrame
-        Radiomics of further delineations; see `vcfkit.selection.IccFilter`. Empty where none exist: no ICC step then.
+        Radiomics of further delineations, not harmonised; see `vcfkit.selection.IccFilter`. Empty where none exist: no
+        ICC step then.
     classes : sequence of str
         In their order: the LASSO regresses on the number of the class, as one score for three classes has to
         (paper 04 prints one DTL_Radscore).
@@ -85,7 +86,9 @@ class FusedFeatures:
         samples, radiomics, deep = samples[rows], radiomics[rows], deep[rows]
         self.combat_ = fit_combat(samples, radiomics, policy=self.harmonise)
         even = apply_combat(self.combat_, samples, radiomics)
-        steps = [("icc", IccFilter(self.readings, threshold=self.icc))] if self.readings else []
+        # A centre's shift is no disagreement of readers: both delineations of a vertebra are harmonised alike.
+        readings = {name: self._even_reading(samples, reading) for name, reading in self.readings.items()}
+        steps = [("icc", IccFilter(readings, threshold=self.icc))] if readings else []
         steps.append(("spearman", SpearmanFilter(self.spearman)))
         self.handcrafted_ = Pipeline(steps).set_output(transform="pandas")
         joined = pd.concat([self.handcrafted_.fit_transform(even), deep], axis=1)
@@ -114,6 +117,12 @@ class FusedFeatures:
         """The DTL_Radscore: the LASSO's linear predictor."""
         selected = self.transform(samples, radiomics, deep)
         return selected @ self.coefficients() + self.fused_["lasso"].intercept_
+
+    def _even_reading(self, training: pd.DataFrame, reading: pd.DataFrame) -> pd.DataFrame:
+        """A further delineation of the training rows among its rows, by the ComBat that was fitted on the first."""
+        once = training.drop_duplicates("sample_id").set_index("sample_id")
+        known = reading[reading.index.isin(once.index)]
+        return apply_combat(self.combat_, once.loc[known.index].reset_index(), known)
 
     @staticmethod
     def _check(samples: pd.DataFrame, radiomics: pd.DataFrame, deep: pd.DataFrame) -> None:
