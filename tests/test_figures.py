@@ -151,6 +151,17 @@ def test_decision_paths_end_at_the_scores_and_bars_show_every_class():
     _, ax = plt.subplots()
     ends = figures.shap_decision(values, 0.25, features, groups=list("aabbcc"), ax=ax)
     assert ends == pytest.approx(0.25 + values.sum(axis=1))
+    values[5] *= 100
+    for draw in (figures.shap_swarm, figures.shap_decision):
+        _, ax = plt.subplots()
+        more = (pd.DataFrame(values, columns=features),) if draw is figures.shap_swarm else (0.25, features)
+        options = {} if draw is figures.shap_swarm else {"groups": list("aabbcc")}
+        draw(values, *more, **options, ax=ax, unit="softmax input", fit=np.arange(6) < 5)
+        fitted = values[:5] if draw is figures.shap_swarm else 0.25 + values[:5, ::-1].cumsum(axis=1)
+        low, high = ax.get_xlim()
+        assert low < fitted.min() < fitted.max() < high, "the fitted rows lie on the axis"
+        assert max(-low, high) < np.abs(values[5]).max() / 5, "the far row does not stretch it"
+        assert "(softmax input)" in ax.get_xlabel()
     importance = pd.DataFrame(np.abs(rng.normal(size=(3, 2))), index=features, columns=["p", "q"])
     _, ax = plt.subplots()
     figures.shap_importance(importance, ax=ax)

@@ -90,7 +90,10 @@ def share_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 class Shap(NamedTuple):
-    """Contributions to the log-odds score of every class: values (n, n_features, n_classes) and base (n_classes,)."""
+    """Contributions to the linear score of every class: values (n, n_features, n_classes) and base (n_classes,).
+
+    With two classes the score is the log-odds of the second; with more it is what enters the softmax.
+    """
 
     values: np.ndarray
     base: np.ndarray

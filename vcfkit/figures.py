@@ -219,7 +219,7 @@ def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd
         colours = [CYCLE[0][0] if value > 0 else CYCLE[1][0] for value in shown["coefficient"]]
         right.barh(range(len(shown)), shown["coefficient"], color=colours)
         right.axvline(0, color="0.3", lw=0.8)
-        labels = [f"{name} {'+' if value > 0 else '−'}" for name, value in shown.itertuples(index=False)]
+        labels = [f"{_shortened(name)} {'+' if value > 0 else '−'}" for name, value in shown.itertuples(index=False)]
         right.set_yticks(range(len(shown)), labels, fontsize=5.5)
         right.set_ylim(max(len(shown), 6) - 0.4, -0.6)
         count = f"{len(shown)} of {len(chosen)}" if len(shown) < len(chosen) else f"all {len(chosen)}"
@@ -623,8 +623,13 @@ def coefficients(weights: pd.Series, *, ax: Axes | None = None, title: str = "",
     return shown[::-1]
 
 
-def shap_importance(importance: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> pd.DataFrame:
-    """Mean absolute SHAP value of each feature, stacked over the classes; see `vcfkit.explain.Shap.importance`."""
+def shap_importance(
+    importance: pd.DataFrame, *, ax: Axes | None = None, title: str = "", unit: str = "log-odds"
+) -> pd.DataFrame:
+    """Mean absolute SHAP value of each feature, stacked over the classes; see `vcfkit.explain.Shap.importance`.
+
+    ``unit`` is that of the explained score: log-odds with two classes, "softmax input" with more.
+    """
     ax = ax or plt.gca()
     shown, start = importance[::-1], np.zeros(len(importance))
     hatches = ("", "///", "...", "xxx")
@@ -632,12 +637,20 @@ def shap_importance(importance: pd.DataFrame, *, ax: Axes | None = None, title: 
         ax.barh(range(len(shown)), shown[name], left=start, color=colour, hatch=hatch, ec="white", lw=0, label=name)
         start = start + shown[name].to_numpy()
     ax.set_yticks(range(len(shown)), [_shortened(name) for name in shown.index], fontsize=7)
-    ax.set(xlabel="Mean |SHAP value| (log-odds)", title=title, xlim=(0, 1.05 * start.max()))
+    ax.set(xlabel=f"Mean |SHAP value| ({unit})", title=title, xlim=(0, 1.05 * start.max()))
     ax.legend(loc="lower right", framealpha=0.9, edgecolor="none")
     return importance
 
 
-def shap_swarm(values: np.ndarray, features: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> None:
+def shap_swarm(
+    values: np.ndarray,
+    features: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    title: str = "",
+    unit: str = "log-odds",
+    fit: np.ndarray | None = None,
+) -> None:
     """SHAP values of one class, a dot per row and feature, coloured by the feature's value (blue low, red high).
 
     Parameters
@@ -645,6 +658,10 @@ def shap_swarm(values: np.ndarray, features: pd.DataFrame, *, ax: Axes | None = 
     values : array (n, n_features)
     features : DataFrame (n, n_features)
         In the order in which they are drawn, the first on top.
+    unit : str
+        See `shap_importance`.
+    fit : bool array (n,), optional
+        The rows that the axis fits; others may leave it.
     """
     ax = ax or plt.gca()
     ranks = features.rank(pct=True).to_numpy()
@@ -655,13 +672,21 @@ def shap_swarm(values: np.ndarray, features: pd.DataFrame, *, ax: Axes | None = 
         dots = ax.scatter(values[:, k], -k + spread, c=ranks[:, k], cmap="coolwarm", s=6, vmin=0, vmax=1)
     ax.axvline(0, color="0.3", lw=0.8)
     ax.set_yticks(-np.arange(values.shape[1]), [_shortened(name) for name in features.columns], fontsize=7)
-    ax.set(xlabel="SHAP value (log-odds)", title=title)
+    ax.set(xlabel=f"SHAP value ({unit})", title=title, xlim=_around(values if fit is None else values[fit]))
     bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], pad=0.02, aspect=30)
     bar.ax.set_yticklabels(["low", "high"], fontsize=7)
 
 
 def shap_decision(
-    values: np.ndarray, base: float, features: Sequence[str], *, groups: Sequence[str], ax: Axes | None = None, title=""
+    values: np.ndarray,
+    base: float,
+    features: Sequence[str],
+    *,
+    groups: Sequence[str],
+    ax: Axes | None = None,
+    title: str = "",
+    unit: str = "log-odds",
+    fit: np.ndarray | None = None,
 ) -> np.ndarray:
     """Decision plot: each row's score from the base value, feature by feature from the bottom, to its end on top.
 
@@ -671,11 +696,13 @@ def shap_decision(
         Of one class; ``features`` in the order in which they are drawn, the first on top.
     groups : sequence of str
         A colour and line style each, for instance the true classes of the rows.
+    unit, fit
+        See `shap_importance`, `shap_swarm`.
 
     Returns
     -------
     array (n,)
-        The scores on top: log-odds of the class.
+        The scores of the class, on top.
     """
     ax = ax or plt.gca()
     paths = base + np.concatenate([np.zeros((len(values), 1)), np.cumsum(values[:, ::-1], axis=1)], axis=1)
@@ -685,7 +712,8 @@ def shap_decision(
             ax.plot(paths[row], np.arange(paths.shape[1]), color=colour, ls=line, lw=0.8, alpha=0.7, label=label)
     ax.axvline(base, color="0.3", lw=0.8)
     ax.set_yticks(np.arange(len(features)) + 0.5, [_shortened(name) for name in features[::-1]], fontsize=7)
-    ax.set(xlabel="Score (log-odds)", title=title, ylim=(0, len(features)))
+    ax.set(xlabel=f"Score ({unit})", title=title, ylim=(0, len(features)))
+    ax.set_xlim(_around(paths if fit is None else paths[fit]))
     ax.legend(title="true class", fontsize=7, title_fontsize=7, loc="lower right", framealpha=0.85, edgecolor="none")
     return paths[:, -1]
 
@@ -776,6 +804,13 @@ def shares(counts: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFra
         ax.set_xlabel(label)
         figure.legend(loc="outside lower center", ncols=len(counts.columns), frameon=False)
     return figure, counts
+
+
+def _around(values: np.ndarray) -> tuple[float, float]:
+    """Limits of an axis with all values, and a margin of a twentieth."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _shortened(name: str) -> str:
