@@ -128,6 +128,22 @@ def test_cases_of_figure_8_are_counted_in_both_directions(place):
         assert row["both right"] + row["none"] == row["n"] - (near != far).sum()
 
 
+def test_nested_cross_validation_is_a_mean_of_folds_and_the_cohorts_are_those_of_table_3(place):
+    nested, scores = pd.read_csv(place / "tables" / "table_nested.csv"), _scores(place)
+    folds = nested["estimated by"].str.startswith("selection")
+    assert nested.loc[folds, "estimated by"].value_counts().tolist() == [2, 2]
+    of_folds = nested[folds]
+    assert of_folds["macro AUC"].between(of_folds["least fold"], of_folds["largest fold"]).all()
+    assert of_folds["low"].isna().all(), "folds share rows: no interval"
+    for name in PRETRAININGS:
+        best = pd.read_csv(place / "tables" / f"table_{'s11' if name == PRETRAININGS[0] else 's12'}.csv")
+        outside = of_folds[(of_folds["model"] == name) & (of_folds["estimated by"] == "selection outside the folds")]
+        searched = best.set_index("classifier").loc["LR", "cross-validated"]
+        assert outside["macro AUC"].item() == pytest.approx(searched, abs=1e-12)
+    for row in nested[~folds].to_dict("records"):
+        assert row["macro AUC"] == pytest.approx(_macro(scores[f"{row['model']} + LR", row["estimated by"]]), abs=1e-12)
+
+
 def test_radscores_are_printed_as_formulas_and_stored_with_all_their_terms(place):
     text = (place / "notebook.ipynb").read_text(encoding="utf-8")
     assert text.count("DTL_Radscore = ") == 2
