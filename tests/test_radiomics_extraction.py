@@ -180,7 +180,17 @@ BAD = {
     "origin": (lambda i, m: (i, _shifted(m)), "mask on another grid .* from 5, 0, 0"),
     "three voxels": (lambda i, m: (i, m * (np.cumsum(m).reshape(m.shape) <= 3)), "mask of 3 voxels; at least 27"),
     "nan": (lambda i, m: (np.where(m, np.nan, i), m), "values that are NaN or infinite"),
-    "no file": (lambda i, m: ("nowhere.nii.gz", m), "image not readable"),
+    "no file": (lambda i, m: ("nowhere.nii.gz", m), "image not readable .*an image that SimpleITK reads"),
+    "no mask file": (lambda i, m: (i, "nowhere.nii.gz"), "a mask that SimpleITK reads required"),
+    "soft": (
+        lambda i, m: (i, np.where(np.cumsum(m, 0) == 1, 0.5, m)),
+        "mask with the value 0.5; whole labels.*threshold",
+    ),
+    "soft image": (
+        lambda i, m: (i, sitk.GetImageFromArray(m * 0.25)),
+        "mask with the value 0.25; whole labels required",
+    ),
+    "undefined": (lambda i, m: (i, np.where(m, 1, np.nan)), "mask with the value nan; whole labels required"),
     "text": (lambda i, m: (np.full(i.shape, "a"), m), "numbers of 2 or 3 axes required"),
 }
 
@@ -249,6 +259,13 @@ def test_settings_and_lengths_are_checked():
         extract([image], [mask], settings=filter_bank(filters=("Sobel",)))
     with pytest.raises(ValueError, match="feature class 'color' unknown"):
         extract([image], [mask], settings={"featureClass": {"color": None}})
+    for settings, found in (({"foo": 1}, "Key 'foo'"), ({"setting": {"binWidth": "x"}}, "Value 'x'")):
+        with pytest.raises(ValueError, match=f"^settings: refused by pyradiomics: .*{found}"):
+            extract([image], [0 * mask], settings=settings)
+    with pytest.raises(ValueError, match="settings: a mapping required, found NoneType"):
+        extract([image], [mask], settings=None)
+    with pytest.raises(ValueError, match="n_jobs: a whole number of at least 1 required, found 0"):
+        extract([image], [mask], settings=PLAIN, n_jobs=0)
     with pytest.raises(ValueError, match="both"):
         extract([image, image[3]], [mask, mask[7]], settings={"binWidth": 25})
     assert radiomics.extract is extract

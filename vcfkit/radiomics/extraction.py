@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vcfkit import checks
+
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
@@ -167,7 +169,7 @@ def extract(
         `filter_bank`, or a parameter file of pyradiomics as a mapping (``setting``, ``imageType``, ``featureClass``),
         or its settings alone (``{"binWidth": 25}``: all classes, original image).
     n_jobs : int
-        Processes; each works on one thread, and the values do not depend on their number.
+        Processes, at least 1; each works on one thread, and the values do not depend on their number.
     names : sequence, optional
         What a case is called in the index and in a fault (sample_id); its position by default.
     spacing_mm : float or sequence
@@ -185,11 +187,11 @@ def extract(
     Raises
     ------
     ExtractionError
-        Naming every case with an empty mask, a mask of another grid, of several labels or of fewer than 3 voxels per
-        axis, an image with values that are not finite (all told before anything is extracted), and every case that
-        pyradiomics could not finish or gave fewer or undefined features for.
+        Naming every case with an empty mask, a mask of another grid, of several or fractional labels or of fewer than
+        3 voxels per axis, an image with values that are not finite (all told before anything is extracted), and every
+        case that pyradiomics could not finish or gave fewer or undefined features for.
     ValueError
-        Lengths that differ, or settings that pyradiomics does not know.
+        Lengths that differ, a number of processes below 1, or settings that pyradiomics does not know.
     """
     images, masks = list(images), list(masks)
     names = list(range(len(images))) if names is None else list(names)
@@ -201,6 +203,8 @@ def extract(
         raise ValueError("images: at least one case required, found none")
     if len(set(names)) < len(names):
         raise ValueError("names: a different one for every case required")
+    n_jobs = checks.count("n_jobs", n_jobs)
+    _check_settings(settings)
     cases, faults, seen = [], [], set()
     for name, image, mask in zip(names, images, masks, strict=True):
         try:
@@ -241,6 +245,21 @@ def extract(
 
 class _Refused(Exception):
     """required, found, next step."""
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse what pyradiomics would, before a case is blamed for it."""
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"settings: a mapping required, found {type(settings).__name__}; see filter_bank")
+    expected_features(settings)
+    try:
+        with _heard():
+            RadiomicsFeatureExtractor(_complete(settings, 3))
+    except Exception as error:  # its schema's validator raises exceptions of its own
+        found = getattr(error, "msg", None) or str(error)
+        raise ValueError(f"settings: refused by pyradiomics: {' '.join(str(found).split())}") from error
 
 
 def _complete(settings: Mapping[str, Any], dimensions: int) -> dict[str, dict]:
@@ -287,28 +306,41 @@ def _image_names(settings: Mapping[str, dict], dimensions: int) -> Iterator[str]
 def _as_image(given: Case, spacing_mm: Sequence[float] | float, *, mask: bool = False) -> sitk.Image:
     import SimpleITK as sitk
 
-    what = "mask" if mask else "image"
+    what, a = ("mask", "a") if mask else ("image", "an")
     if isinstance(given, (str, os.PathLike)):
         try:
             given = sitk.ReadImage(os.fspath(given))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise _Refused(
-                f"a {what} that SimpleITK reads", f"{what} not readable ({reason})", "check the file"
+                f"{a} {what} that SimpleITK reads", f"{what} not readable ({reason})", "check the file"
             ) from None
     if isinstance(given, sitk.Image):
         if given.GetNumberOfComponentsPerPixel() != 1 or given.GetDimension() not in (2, 3):
             found = f"{what} of {given.GetDimension()} axes, {given.GetNumberOfComponentsPerPixel()} values a voxel"
             raise _Refused("2 or 3 axes and one value a voxel", found, "convert it")
+        if mask:
+            _refuse_fractions(sitk.GetArrayViewFromImage(given))
         return given
     array = np.asarray(given)
     if array.ndim not in (2, 3) or 0 in array.shape or array.dtype.kind not in "buif":
         found = f"{what} of shape {array.shape}, {array.dtype}"
         raise _Refused("numbers of 2 or 3 axes", found, "convert it")
+    if mask:
+        _refuse_fractions(array)
     image = sitk.GetImageFromArray(array.astype(np.int32 if mask else np.float64))
     steps = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (array.ndim,))
     image.SetSpacing([float(step) for step in steps[::-1]])
     return image
+
+
+def _refuse_fractions(labels: np.ndarray) -> None:
+    """A soft mask would lose every voxel below 1: pyradiomics cuts labels to whole numbers."""
+    if labels.dtype.kind != "f":
+        return
+    strange = ~np.isfinite(labels) | (labels != np.rint(labels))
+    if strange.any():
+        raise _Refused("whole labels", f"mask with the value {labels[strange][0]:g}", "threshold it")
 
 
 def _check(image: sitk.Image, mask: sitk.Image, settings: Mapping[str, Any]) -> None:
