@@ -308,7 +308,8 @@ def test_check_tells_a_sound_cohort_by_its_status_and_counts(tmp_path):
     assert "networks are trained on virtual patients" in done.output
     assert re.search(r"elsewhere +3 +3 +2 +1", done.output)
     assert "50 x 60 (3)" in done.output
-    assert "GiB of memory" in done.output
+    assert "GiB of memory, plus the training on virtual patients\n" in done.output
+    assert " 0 min" not in done.output
 
 
 def test_check_lists_faults_of_rows_and_of_the_whole_at_once(tmp_path):
@@ -323,6 +324,8 @@ def test_check_lists_faults_of_rows_and_of_the_whole_at_once(tmp_path):
         "the same picture as s3, of another patient",
         "nothing would be run",
         "not ready",
+        " min\n",
+        "4 rows, 4 faults, 1 warning: not ready",
     ):
         assert said in done.output, said
 

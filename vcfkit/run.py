@@ -122,10 +122,10 @@ def _refusals() -> Iterator[None]:
         # CohortError is a ValueError; its module is heavy, and is loaded only where it can have been raised.
         if type(error).__name__ != "CohortError":
             raise
-        _refuse(error)
+        _refuse(str(error).replace("; nothing was run.", ".", 1))
 
 
-def _refuse(error: Exception) -> None:
+def _refuse(error: Exception | str) -> None:
     typer.echo(f"Nothing was started.\n{error}", err=True)
     raise typer.Exit(2)
 

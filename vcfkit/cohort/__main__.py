@@ -58,7 +58,8 @@ def check(
     if len(samples):
         typer.echo("\n" + _summary(samples, study, opened.found))
         typer.echo("\n" + _estimate(samples, stem, profile, seconds))
-    typer.echo(f"\n{len(samples)} rows, {len(faults)} faults, {len(opened.warnings)} warnings: ", nl=False)
+    counts = {"row": len(samples), "fault": len(faults), "warning": len(opened.warnings)}
+    typer.echo("\n" + ", ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items()) + ": ", nl=False)
     typer.echo("not ready" if faults else f"ready for make reproduce-all ONLY={stem} DATA={folder}")
     raise typer.Exit(1 if faults else 0)
 
@@ -136,9 +137,14 @@ def _estimate(samples, stem, profile, seconds) -> str:
     training = int(samples["cohort"].isin(cohort.TRAINING).sum())
     memory = _LIBRARIES + len(samples) * size(side) / 2**30
     minutes = (training * epochs * per_epoch / 1000 * (side / 224) ** 2 + len(samples) * once) / 60
+    needs = [f"{memory:.1f} GiB of memory"]
+    if minutes:
+        needs.append("less than a minute" if minutes < 1 else f"{minutes:.0f} min")
+    if not training:
+        needs.append("plus the training on virtual patients")
     return (
         f"opening took {seconds:.0f} s. A rough estimate for PROFILE={profile} on one processor core, features and "
-        f"training on these rows alone:\n{memory:.1f} GiB of memory, {minutes:.0f} minutes"
+        f"training on these rows alone:\n{', '.join(needs)}"
     )
 
 
