@@ -236,6 +236,21 @@ def test_rows_mappings_and_contributions_agree(nomogram, asah):
 
 
 @pytest.mark.parametrize(
+    ("total", "message"),
+    [
+        ("a", "total_points: an array of numbers required"),
+        (pd.Series([10.0, np.nan]), "total_points holds 1 value that is not finite, first in row 1"),
+        (np.inf, "total_points holds 1 value that is not finite"),
+    ],
+)
+def test_points_that_are_no_finite_numbers_have_no_risk(total, message):
+    small = decision.Nomogram({"age": 0.05}, -3.0, {"age": (40, 90)})
+    with pytest.raises(ValueError, match=message):
+        small.risk(total)
+    assert 0 < small.risk(50) < 1
+
+
+@pytest.mark.parametrize(
     ("name", "row"),
     [
         ("s100b", {"age": 42, "gender": "Female"}),

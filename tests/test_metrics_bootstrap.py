@@ -198,7 +198,7 @@ def test_a_bad_cohort_is_named(arguments, message):
         ({"y_score": ["0.1", "0.2", "0.3"]}, "y_score: an array of numbers"),
         ({"y_score": [[0.1], [0.2, 0.3], [0.4]]}, "y_score: an array of numbers"),
         ({"y_score": np.ones((3, 1))}, "y_score: 1 dimension"),
-        ({"y_score": [0.1, np.inf, 0.3]}, "y_score holds 1 values that are not finite"),
+        ({"y_score": [0.1, np.inf, 0.3]}, "y_score holds 1 value that is not finite, first in row 1"),
         ({"threshold": np.nan}, "threshold: a number required"),
         ({"threshold": "0.5"}, "threshold: a number required"),
         ({"n_resamples": 0}, "n_resamples: a whole number"),

@@ -59,7 +59,7 @@ def test_calibration_without_a_maximum_is_undefined_not_invented():
     [
         ([0.0, 0.2, 0.3], "risk strictly between 0 and 1 required, 1 values"),
         ([0.1, 1.2, 0.3], "risk strictly between 0 and 1"),
-        ([0.1, np.nan, 0.3], "risk holds 1 values"),
+        ([0.1, np.nan, 0.3], "risk holds 1 value that"),
         ([0.1, 0.2], "y_true and risk of one length"),
     ],
 )

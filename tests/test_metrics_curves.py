@@ -85,7 +85,7 @@ def test_hand_till_of_probabilities_equals_scikit_learn_one_against_one():
     ("arguments", "message"),
     [
         (([0, 0], [1.0, 2.0]), "y_true: rows of each of"),
-        (([0, 1], [1.0, np.nan]), "scores holds 1 values"),
+        (([0, 1], [1.0, np.nan]), "scores holds 1 value that"),
         (([0, 1], [[1.0], [1.0, 2.0]]), "scores: an array of numbers"),
         (([0, 1, 2], np.ones((3, 2))), "scores: one column for each of"),
         (([0, 1, 2], [1.0, 2.0]), "y_true and scores of one length"),

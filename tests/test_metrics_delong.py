@@ -149,7 +149,7 @@ def test_interval_unpacks_prints_and_widens_with_its_level(asah):
     [
         (lambda: metrics.delong_ci([0, 1, 1], [0.1, 0.2, 0.3]), "y_true: at least 2 rows of each class"),
         (lambda: metrics.delong_ci([1, 1, 1], [0.1, 0.2, 0.3]), "y_true holds one class only"),
-        (lambda: metrics.delong_ci([0, 0, 1, 1], [0.1, np.nan, 0.3, 0.4]), "y_score holds 1 values"),
+        (lambda: metrics.delong_ci([0, 0, 1, 1], [0.1, np.nan, 0.3, 0.4]), "y_score holds 1 value that"),
         (lambda: metrics.delong_ci([0.1, 0.2, 0.3, 0.9], [0, 0, 1, 1]), "y_true of 0 and 1 required"),
         (lambda: metrics.delong_ci([0, 0, 1, 1], [1, 2, 3, 4], level=1), "level between 0 and 1"),
         (lambda: metrics.delong_test([0, 0, 1, 1], [1, 2, 3, 4], [1, 2, 3]), "y_true and score_b of one length"),

@@ -138,7 +138,7 @@ def test_spearman_tells_neighbouring_doubles_and_signed_zeros_apart_only_where_t
     [
         (np.ones(4), "features: 2 dimension"),
         (np.ones((1, 3)), "features: at least two rows"),
-        ([[1.0, np.nan], [2.0, 3.0]], "features holds 1 values"),
+        ([[1.0, np.nan], [2.0, 3.0]], "features holds 1 value that"),
         ([["a", "b"], ["c", "d"]], "features: an array of numbers"),
     ],
 )

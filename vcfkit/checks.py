@@ -29,15 +29,22 @@ def numeric(name: str, values: ArrayLike, *, ndim: int | tuple[int, ...] = 1) ->
 
 
 def finite(name: str, values: ArrayLike, *, ndim: int | tuple[int, ...] = 1) -> np.ndarray:
+    """`numeric`, and neither NaN nor infinite: the message names the first such row (from 0)."""
     array = numeric(name, values, ndim=ndim)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds {int((~np.isfinite(array)).sum())} values that are not finite")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        count = int(bad.sum())
+        found = f"{name} holds {count} value{'s' * (count > 1)} that {'are' if count > 1 else 'is'} not finite"
+        where = f", first in row {np.argwhere(bad)[0, 0]} (from 0); leave it out or mend it" if array.ndim else ""
+        raise ValueError(found + where)
     return array
 
 
 def truth(name: str, values: ArrayLike, *, per_class: int = 1) -> np.ndarray:
     """Labels of two classes as booleans, with at least ``per_class`` rows of each."""
     array = numeric(name, values)
+    if not len(array):
+        raise ValueError(f"{name} holds no rows; both classes required")
     found = np.unique(array)
     if not np.isin(found, (0, 1)).all():
         raise ValueError(f"{name} of 0 and 1 required, found {found[:5].tolist()}")
@@ -106,6 +113,8 @@ def count(name: str, value: int) -> int:
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
     try:
+        if seed is None:  # numpy would draw from the system: another answer every time
+            raise TypeError
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as fault:
         raise ValueError(f"seed: a whole number from 0 on, or a Generator, required, found {seed!r}") from fault

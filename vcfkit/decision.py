@@ -250,17 +250,47 @@ class Nomogram:
         return {name: float(value[0]) for name, value in points.items()}
 
     def points(self, row: Mapping[str, Any] | pd.DataFrame) -> Any:
-        """Total points: a float for one row (a mapping or Series), a Series for a DataFrame."""
+        """Total points of one row or several.
+
+        Parameters
+        ----------
+        row : mapping, Series, or DataFrame of n rows
+            A value of every predictor: a number in the unit of its coefficient, or a factor's level.
+
+        Returns
+        -------
+        float, or Series of n
+            By the DataFrame's index.
+
+        Raises
+        ------
+        ValueError
+            As `contributions`.
+        """
         contributions = self.contributions(row)
         return contributions.sum(axis=1) if isinstance(row, pd.DataFrame) else sum(contributions.values())
 
     def risk(self, total_points: ArrayLike) -> Any:
-        """Predicted probability at a number of total points (scalar, array or Series; same kind returned)."""
+        """Predicted probability at a number of total points.
+
+        Parameters
+        ----------
+        total_points : float, array or Series
+            As `points` gives them; any finite number, also beyond the axes.
+
+        Returns
+        -------
+        float, array or Series
+            In [0, 1], of the kind that was given.
+
+        Raises
+        ------
+        ValueError
+            Points that are no numbers, or not finite.
+        """
         if isinstance(total_points, pd.Series):
             return pd.Series(self.risk(total_points.to_numpy()), index=total_points.index)
-        total = np.asarray(total_points, dtype=np.float64)
-        if np.isnan(total).any():
-            raise ValueError("total_points: holds values that are not numbers")
+        total = checks.finite("total_points", total_points, ndim=(0, 1, 2))
         risk = expit(total / self.points_per_lp + self.lp_at_zero)
         return float(risk) if risk.ndim == 0 else risk
 
