@@ -212,6 +212,9 @@ def average_precision(
 
     Parameters
     ----------
+    ground_truth, detections : boxes
+        In any form that `boxes_frame` takes: a DataFrame with image, label (optional), xmin, ymin, xmax, ymax (pixels)
+        and, for detections, score; a list of dicts; COCO json. One row per box.
     iou : float
         A detection is true from this intersection over union on.
     interpolation : {"all", "101", "11"}
@@ -252,6 +255,11 @@ def coco_summary(ground_truth: Boxes, detections: Boxes) -> dict[str, float]:
     -------
     dict
         ``COCO_NUMBERS`` → value; NaN where undefined (no object of that size; COCO's own code writes −1).
+
+    Raises
+    ------
+    ValueError
+        As `average_precision`.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 

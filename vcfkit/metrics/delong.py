@@ -90,10 +90,25 @@ def delong_test(y_true: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, le
     A difference other than 0 with variance 0 (say, a perfect model against a constant) cannot be tested this way: z and
     p are NaN, where pROC prints p = 0.
 
+    Parameters
+    ----------
+    y_true : array, shape (n,)
+        {0, 1}, at least two of each. One row per unit of analysis.
+    score_a, score_b : arrays, shape (n,)
+        Any scores that rise with class 1, of the same rows in the same order.
+    level : float
+        Of the difference's interval, between 0 and 1.
+
     Returns
     -------
     TestResult
         auc_a, auc_b, difference, statistic (z), p_value; ``.low``, ``.high``, ``.variance`` of the difference.
+
+    Raises
+    ------
+    ValueError
+        Names the argument: fewer than two rows of a class, labels other than 0/1, scores that are not finite, lengths
+        that differ.
     """
     quantile = ndtri((1 + checks.level(level)) / 2)
     positive, score_a = checks.truth_and_score(y_true, score_a, names=("y_true", "score_a"), per_class=2)
@@ -124,10 +139,24 @@ def delong_test_unpaired(
     (S_a + S_b)² / (S_a²/(n_a − 1) + S_b²/(n_b − 1)). Equal AUCs with both variances 0 give t = 0, p = 1; unequal ones
     NaN, as in `delong_test`.
 
+    Parameters
+    ----------
+    y_true_a, score_a : arrays, shape (n_a,)
+        Of the first sample: {0, 1}, at least two of each; any score that rises with class 1.
+    y_true_b, score_b : arrays, shape (n_b,)
+        Of the second, with nobody in common with the first.
+    level : float
+        Of the difference's interval, between 0 and 1.
+
     Returns
     -------
     TestResult
         auc_a, auc_b, difference, statistic (t), p_value; ``.df``, ``.low``, ``.high``, ``.variance``.
+
+    Raises
+    ------
+    ValueError
+        As `delong_test`, naming the sample's argument.
     """
     level = checks.level(level)
     sides = []

@@ -50,6 +50,12 @@ def bootstrap_ci(
     y_score : array, shape (n,)
         Any score that rises with the positive class; a row is called positive where ``y_score >= threshold``.
     metrics : names from ``BINARY_METRICS``
+    n_resamples : int
+        At least 1.
+    level : float
+        Of the intervals, between 0 and 1.
+    seed : int or Generator
+        Of the draws; the same integer gives the same intervals.
     groups : array, shape (n,), optional
         Patient of each row. Given, patients are resampled (`bootstrap_counts`); omitted, rows are taken as
         independent.
