@@ -1,5 +1,8 @@
 """Profiles are complete, typed and equal to what the notebooks say; published numbers are well-formed."""
 
+import json
+import re
+
 import pytest
 
 from vcfkit import params
@@ -15,6 +18,16 @@ def test_reduced_profile_equals_the_notebooks_own_parameters_cell(stem):
 @pytest.mark.parametrize("stem", params.stems())
 def test_paper_profile_has_the_parameters_of_the_notebook_and_no_others(stem):
     assert params.load(stem, "paper").model_dump().keys() == params.notebook_defaults(stem).keys()
+
+
+@pytest.mark.parametrize("stem", params.stems())
+def test_every_parameter_says_where_its_value_comes_from(stem):
+    for profile in params.PROFILES:
+        lines = (params.ROOT / "params" / profile / f"{stem}.yaml").read_text().splitlines()
+        assert [line for line in lines if re.match(r"\w+:", line) and "  # " not in line] == [], profile
+    cells = json.loads((params.ROOT / "notebooks" / f"{stem}.ipynb").read_text())["cells"]
+    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    assert [line for line in cell["source"] if re.match(r"\w+ = [^(]", line) and "  # " not in line] == []
 
 
 @pytest.mark.parametrize("profile", params.PROFILES)
