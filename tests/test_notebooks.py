@@ -19,8 +19,8 @@ from vcfkit import images, params, phantom
 STEM = "02_xray_acute_chronic_pathological"
 CLASSES = ["acute", "chronic", "pathologic"]
 # The paper's numbers, then what stands beside the paper.
-FIGURES = ["1", "2", "3", "4", "5", "6", "s1", "intervals", "split", "accuracies", "gradcam"]
-TABLES = ["1", "2", "3", "s1", "mrmc", "mcnemar", "intervals", "split", "accuracies"]
+FIGURES = ["1", "2", "3", "3_network", "4", "5", "6", "s1", "intervals", "split", "accuracies", "gradcam"]
+TABLES = ["1", "2", "3", "s1", "readings", "mrmc", "mcnemar", "intervals", "split", "accuracies"]
 SMALLEST = {
     "epochs": 1,
     "image_size": 32,
@@ -82,6 +82,22 @@ def test_every_number_of_table_2_is_what_scikit_learn_computes_from_the_predicti
     assert checked > 100
 
 
+def test_reader_rows_of_table_3_are_what_scikit_learn_computes_from_the_readings(first):
+    readings = pd.read_csv(first / "tables" / "table_readings.csv")
+    table = pd.read_csv(first / "tables" / "table_3.csv").set_index(["reader", "class"])
+    truth = pd.read_csv(first / "predictions.csv").set_index("sample_id")["y_true"]
+    assert (truth[readings["case"]].to_numpy() == readings["truth"]).all()
+    assert readings.groupby(["reader", "modality"]).ngroups == 6
+    for (reader, modality), part in readings.groupby(["reader", "modality"]):
+        name = reader if modality == "unaided" else f"DL + {reader}"
+        assert table.loc[(name, "all"), "accuracy"] == pytest.approx((part["rating"] == part["truth"]).mean())
+        for label in CLASSES:
+            y, c, row = part["truth"] == label, part["rating"] == label, table.loc[(name, label)]
+            assert row["sensitivity"] == pytest.approx(sk.recall_score(y, c)), (name, label)
+            assert row["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(y, c)), (name, label)
+            assert row["auc"] == pytest.approx(sk.roc_auc_score(y, part[f"prob_{label}"])), (name, label)
+
+
 def test_probabilities_sum_to_one_and_every_sample_of_the_cohort_has_them(first):
     predictions, cohort = pd.read_csv(first / "predictions.csv"), pd.read_csv(first / "cohort.csv")
     assert predictions["sample_id"].tolist() == cohort["sample_id"].tolist()
@@ -98,6 +114,10 @@ def test_comparison_holds_published_numbers_and_ours_with_intervals(first):
     assert row["reproduced"] == metrics["GZFPH/chronic/auc"]
     assert row["low"] <= row["reproduced"] <= row["high"]
     assert table["note"].str.contains("virtual patients, reduced run").all()
+    collapsed = table["note"].str.contains("interval collapsed")
+    assert collapsed.any(), "at this size some class is never called"
+    assert table.loc[collapsed, ["low", "high"]].isna().all(axis=None)
+    assert not (table["low"] == table["high"]).any(), "an interval of no width would look like certainty"
 
 
 def test_same_seed_same_bytes_another_seed_other_predictions(first, tmp_path):
@@ -130,14 +150,12 @@ def test_real_readers_replace_the_virtual_ones_and_say_what_their_file_says(tmp_
     """Two readers of nine own images: always right with the model, always "acute" without."""
     folder, rng = tmp_path / "own", np.random.default_rng(0)
     folder.mkdir()
-    names = [f"own-{label}-{k}" for label in CLASSES for k in range(3)]
+    names = [f"Doe{k}-{label}" for k, label in enumerate(label for label in CLASSES for _ in range(3))]
     for name in names:
         Image.fromarray(rng.integers(0, 255, (40, 50), dtype=np.uint8)).save(folder / f"{name}.png")
     labels = [label for label in CLASSES for _ in range(3)]
     fixed = {"site": "S", "cohort": "elsewhere", "age": "70", "sex": "F", "level": "L1"}
-    manifest = pd.DataFrame(
-        {"sample_id": names, "patient_id": [f"person {k}" for k in range(9)], "label": labels} | fixed
-    )
+    manifest = pd.DataFrame({"sample_id": names, "patient_id": [f"Doe{k}" for k in range(9)], "label": labels} | fixed)
     manifest.assign(image=manifest["sample_id"] + ".png").to_csv(folder / "manifest.csv", index=False)
     readings = [
         (reader, aided, case, label if aided else "Acute")
@@ -151,6 +169,10 @@ def test_real_readers_replace_the_virtual_ones_and_say_what_their_file_says(tmp_
     assert set(table.index.unique("reader")) == {"DL", "A", "DL + A", "B", "DL + B"}
     assert table.loc[("A", "all"), "accuracy"] == pytest.approx(1 / 3)
     assert table.loc[("DL + A", "all"), "accuracy"] == 1
+    cases = pd.read_csv(place / "tables" / "table_readings.csv")["case"]
+    cohort = pd.read_csv(place / "cohort.csv")
+    assert set(cases) == set(cohort.loc[cohort["source"] == "own", "sample_id"])
+    assert not cases.str.contains("Doe").any(), "readings stand under the hidden names, as the cohort does"
     gains = pd.read_csv(place / "tables" / "table_mcnemar.csv").set_index(["reader", "quantity", "class"])
     assert gains.loc[("A", "accuracy", "all"), ["gained", "lost"]].tolist() == [6, 0]
     assert (pd.read_csv(place / "comparison.csv")["cohort"] != "collaboration").all(), "the paper's are other readers"
