@@ -309,6 +309,53 @@ def test_pretty_covers_the_data_ranges_as_r_does():
         decision.pretty(2, 1)
 
 
+def test_ridge_equals_maximum_likelihood_where_the_penalty_does_not_show(asah):
+    _, x, y = asah
+    model = decision.ridge_logistic(x, y, penalty=1e-7)
+    expected = decision._logistic(decision._design(x), y == 1, np.ones((1, len(y))))[0]
+    np.testing.assert_allclose([*model.intercept_, *model.coef_[0]], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 30.0])
+def test_ridge_does_not_depend_on_units(asah, penalty):
+    """Months instead of years, per cent instead of shares: the same risks, and coefficients that differ by the unit."""
+    _, x, y = asah
+    units = np.geomspace(0.01, 12, x.shape[1])
+    model = decision.ridge_logistic(x, y, penalty=penalty)
+    other = decision.ridge_logistic(x * units - 3, y, penalty=penalty)
+    np.testing.assert_allclose(other.coef_ * units, model.coef_, rtol=1e-6)
+    np.testing.assert_allclose(
+        other.decision_function(np.asarray(x * units - 3)), model.decision_function(np.asarray(x))
+    )
+
+
+def test_ridge_is_the_least_of_its_own_objective_also_where_the_classes_are_separated():
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(3)
+    y = np.repeat([0, 1], 20)
+    x = np.column_stack([np.where(y, 0.9, 0.1) + rng.uniform(-0.1, 0.1, 40), rng.normal(70, 12, 40), np.ones(40)])
+    model = decision.ridge_logistic(x, y, penalty=1.0)
+
+    def objective(beta):
+        lp = beta[0] + x @ beta[1:]
+        return (np.logaddexp(0, lp) - y * lp).sum() + (beta[1:] ** 2 * x.var(axis=0)).sum() / 2
+
+    found = np.array([*model.intercept_, *model.coef_[0]])
+    least = minimize(lambda change: objective(found + change * [1, 1, 0.01, 0]), np.zeros(4), tol=1e-10)
+    assert objective(found) == pytest.approx(least.fun, abs=1e-7)
+    assert found[3] == 0
+    assert ((model.decision_function(x) > 0) == y).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "penalty", "named"), [([0, 0, 0], 1.0, "both classes"), ([0, 1], 1.0, "x"), ([0, 1, 1], 0.0, "penalty")]
+)
+def test_ridge_names_what_it_cannot_take(y, penalty, named):
+    with pytest.raises(ValueError, match=named):
+        decision.ridge_logistic(np.arange(6.0).reshape(3, 2), y, penalty=penalty)
+
+
 # -------------------------------------------------------------------------------------------------- calibration
 
 
