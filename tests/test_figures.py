@@ -123,8 +123,17 @@ def test_lasso_nomogram_calibration_and_decision_curves_draw_what_they_are_given
         _, ax = figures.plt.subplots()
         curves = decision.decision_curve(y, {"a": np.full(60, 0.5)}, thresholds=[0.1, 0.3], n_resamples=20)
         assert figures.decision_curves(curves, bands=["a"], ax=ax) is curves
-        assert len(ax.lines) == 3
+        assert len(ax.lines) == 3 + 2  # and both ends of the band
         assert len(ax.collections) == 1
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+            "a",
+            "a, 95 % band",
+            "treat all",
+            "treat none",
+        ]
+        assert ax.get_ylim()[1] >= curves.loc[curves["model"] == "a", "high"].max()
+        ax.figure.draw_without_rendering()
+        assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1  # beside the curves
         _, ax = figures.plt.subplots()
         corners = figures.roc_of_models(y, {"a": x["f3"], "b": -x["f3"]}, auc_text={"a": "", "b": ""}, ax=ax)
         assert corners["model"].unique().tolist() == ["a", "b"]

@@ -227,10 +227,13 @@ def lasso(selector, names: Sequence[str], *, most: int = 20) -> tuple[Figure, pd
     return figure, chosen
 
 
-def decision_curves(curves: pd.DataFrame, *, bands: Sequence[str] = (), ax: Axes | None = None) -> pd.DataFrame:
+def decision_curves(
+    curves: pd.DataFrame, *, bands: Sequence[str] = (), level: float = 0.95, ax: Axes | None = None
+) -> pd.DataFrame:
     """Net benefit against the threshold probability, from `vcfkit.decision.decision_curve`.
 
-    ``bands`` names the models whose bootstrap band is shaded: more than two hide one another.
+    ``bands`` names the models whose bootstrap band is shaded, ``level`` that of the curves; more than two
+    bands hide one another. The legend stands beside the axes, where it hides no curve; far below 0 all is cut off.
     """
     ax = ax or plt.gca()
     models = [name for name in curves["model"].unique() if name not in ("treat_all", "treat_none")]
@@ -238,13 +241,17 @@ def decision_curves(curves: pd.DataFrame, *, bands: Sequence[str] = (), ax: Axes
         own = curves[curves["model"] == name]
         ax.plot(own["threshold"], own["net_benefit"], color=colour, ls=line, lw=1.4, label=name)
         if name in bands:
-            ax.fill_between(own["threshold"], own["low"], own["high"], color=colour, alpha=0.15, lw=0)
+            said = {"label": f"{name}, {100 * level:.0f} % band"}
+            ax.fill_between(own["threshold"], own["low"], own["high"], fc=colour, ec="none", alpha=0.12, **said)
+            for end in ("low", "high"):  # shades merge where they overlap; their ends do not
+                ax.plot(own["threshold"], own[end], color=colour, ls=line, lw=0.6)
     for name, label, line in (("treat_all", "treat all", "-"), ("treat_none", "treat none", "--")):
         own = curves[curves["model"] == name]
         ax.plot(own["threshold"], own["net_benefit"], color="0.45", ls=line, lw=0.9, label=label)
-    top = curves["net_benefit"].max()
-    ax.set(ylim=(-0.15 * top, 1.15 * top), xlabel="Threshold probability", ylabel="Net benefit")
-    ax.legend(frameon=False, fontsize=7)
+    top = max(curves["net_benefit"].max(), curves.loc[curves["model"].isin(bands), "high"].max())
+    low = -0.15 * curves["net_benefit"].max()
+    ax.set(ylim=(low, 1.05 * top), xlabel="Threshold probability", ylabel="Net benefit")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=7, handlelength=2.4)
     return curves
 
 
