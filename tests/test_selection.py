@@ -158,6 +158,16 @@ def test_lasso_keeps_one_feature_where_none_beats_the_mean():
     assert all(fitted.support_.sum() == 1 for fitted in forced)
 
 
+def test_where_none_beats_the_mean_all_that_enter_first_are_kept():
+    x, y = np.random.default_rng(1).normal(size=(60, 20)), np.repeat([0, 1], 30)
+    fitted = LassoSelector(folds=5).fit(x, y)
+    assert fitted.forced_
+    assert not fitted.coef_path_[:, fitted.mse_path_.mean(axis=1).argmin()].any()
+    first = np.flatnonzero(fitted.coef_path_.any(axis=0))[0]
+    assert fitted.alpha_ == fitted.alphas_[first]
+    assert fitted.support_.sum() == np.count_nonzero(fitted.coef_path_[:, first]) == 4
+
+
 def test_lasso_wants_a_row_of_each_class_in_each_fold(cohort):
     frame, y, _ = cohort
     few = np.flatnonzero(y == 1)[:6].tolist() + np.flatnonzero(y == 0).tolist()

@@ -164,9 +164,10 @@ class LassoSelector(_Filter):
     alphas_ : (n_alphas,), falling
     mse_path_ : (n_alphas, folds)
     coef_path_ : (n_features, n_alphas), on all rows given
-    alpha_, coef_, intercept_ : at the minimum
+    alpha_, coef_, intercept_ : at the minimum, unless ``forced_``
     forced_ : bool
-        True where no feature beats the mean at the minimum; the first to enter the path is then kept alone.
+        True where no feature is left at the minimum (none beats the mean). Kept are then the first to enter the path:
+        all that differ from 0 at the largest penalty with any, at which ``alpha_`` and ``coef_`` stand.
     """
 
     def __init__(self, *, folds: int = 10, seed: int = 0):
