@@ -13,7 +13,22 @@ from vcfkit import metrics, params
 STEM = "05_ct_acute_chronic"
 MODELS = ["Radiomics", "DLR", "Features Fusion", "DLRN"]
 FIGURES = ["1", "2", "3", "4", "6", "7", "8", "9", "10", "11", "14", "s1", "training", "split"]
-TABLES = ["1", "2", "s1", "s5", "training", "steps", "delong", "figure_7", "figure_8", "figure_9", "figure_11"]
+TABLES = [
+    "1",
+    "2",
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "s5",
+    "training",
+    "steps",
+    "delong",
+    "figure_7",
+    "figure_8",
+    "figure_9",
+    "figure_11",
+]
 TABLES += ["figure_14", "nested", "stability", "split", "age"]
 SOMETIMES = {"figures/figure_12", "figures/figure_13", "figures/figure_14_calibration", "tables/table_calibration"}
 SMALLEST = {
@@ -101,6 +116,39 @@ def test_features_of_every_fracture_and_counts_in_and_out_of_every_step(place):
     both = steps.loc["HCR, correlation", "n_out"] + steps.loc["DTL, lasso", "n_out"]
     assert steps.loc["Fusion, lasso", "n_in"] == both
     assert steps.loc["HCR, icc", "printed_in"] == 1648
+
+
+def test_score_formulas_hold_the_features_kept_and_predict_as_the_lasso_does(place):
+    """Supplement 4 from features.csv: its linear predictor has the mean of the class, and goes up with it."""
+    features = pd.read_csv(place / "features.csv", index_col="sample_id")
+    cohort = pd.read_csv(place / "cohort.csv", index_col="sample_id")
+    training = cohort["cohort"] == "training"
+    acute = (cohort.loc[training, "label"] == "acute").astype(float)
+    steps = pd.read_csv(place / "tables" / "table_steps.csv").set_index("step")["n_out"]
+    for number, step in (("s2", "HCR, correlation"), ("s3", "DTL, lasso"), ("s4", "Fusion, lasso")):
+        terms = pd.read_csv(place / "tables" / f"table_{number}.csv").set_index("term")["coefficient"]
+        assert len(terms) == 1 + steps[step]
+        assert terms["intercept"] == pytest.approx(acute.mean(), abs=1e-9)
+    used = features.loc[training, terms.index[1:]]
+    score = ((used - used.mean()) / used.std(ddof=0)) @ terms.iloc[1:]
+    assert np.corrcoef(score, acute)[0, 1] > 0
+
+
+def test_comparison_says_what_the_network_started_from_and_keeps_inequalities(place):
+    table = pd.read_csv(place / "comparison.csv")
+    of_network = table["model"].isin(["DLR", "Features Fusion", "DLRN"]) & (table["where"] == "Table 2")
+    assert table.loc[of_network, "note"].str.contains("start: random initialisation").all()
+    assert not table.loc[table["model"] == "Radiomics", "note"].str.contains("start").any()
+    table_1 = pd.read_csv(place / "tables" / "table_1.csv")
+    tests = table[(table["where"] == "Table 1") & (table["quantity"] == "p value")]
+    for name, row in zip(("age", "sex", "level group"), tests.itertuples(), strict=True):
+        text = next(p for p in table_1.loc[table_1["variable"].ffill().str.startswith(name), "p_value"] if pd.notna(p))
+        assert row.note.startswith(name)
+        if str(text).startswith("<"):
+            assert np.isnan(row.reproduced)
+            assert (row.low, row.high) == (0, float(text[1:]))
+        else:
+            assert row.reproduced == float(text)
 
 
 def test_comparison_holds_what_the_paper_prints_beside_ours(place):
