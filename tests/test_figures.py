@@ -154,6 +154,20 @@ def test_areas_under_averaged_curves_are_scikit_learns():
     plt.close("all")
 
 
+def test_a_legend_below_covers_no_curve_and_digits_are_those_asked_for():
+    rng = np.random.default_rng(0)
+    y, p = np.array(["a", "b"])[rng.integers(0, 2, 40)], rng.dirichlet([1, 1], 40)
+    with figures.style():
+        figure, ax = plt.subplots()
+        areas = figures.roc_averages(y, p, classes=["a", "b"], ax=ax, digits=2)
+        figures.legend_below(ax)
+        figure.canvas.draw()
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == [f"{name} curve: {area:.2f}" for name, area in areas.items()]
+    assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
+    plt.close("all")
+
+
 def test_decision_paths_end_at_the_scores_and_bars_show_every_class():
     rng = np.random.default_rng(1)
     values, features = rng.normal(size=(6, 3)), ["one", "two", "three"]

@@ -107,6 +107,13 @@ def roc_one_vs_rest(
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 
+def legend_below(ax: Axes, *, columns: int = 1) -> None:
+    """Move an axes' legend under its label: between curves that may run anywhere it covers some."""
+    look = {"frameon": False, "fontsize": 7, "handlelength": 2.4, "ncols": columns}
+    # The pad counts in font sizes, not in heights of the axes: room for ticks and label however small the panel.
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5, **look)
+
+
 def roc_multi_label(
     y_true: pd.DataFrame,
     probabilities: np.ndarray,
@@ -538,7 +545,9 @@ def accuracy_identity(points: pd.DataFrame, *, n_classes: int = 3) -> tuple[Figu
     return figure, points
 
 
-def roc_averages(y_true: Sequence[str], probabilities: np.ndarray, *, classes: Sequence[str], ax: Axes) -> pd.Series:
+def roc_averages(
+    y_true: Sequence[str], probabilities: np.ndarray, *, classes: Sequence[str], ax: Axes, digits: int = 3
+) -> pd.Series:
     """Add a macro and a micro curve to one-vs-rest ROC curves; returns the areas under the drawn curves.
 
     Micro pools all (class, row) pairs. The macro *curve* is the mean sensitivity of the classes at each false-positive
@@ -554,7 +563,7 @@ def roc_averages(y_true: Sequence[str], probabilities: np.ndarray, *, classes: S
     grid = np.unique(np.concatenate([fpr for fpr, _ in each]))
     curves["macro"] = grid, np.mean([np.interp(grid, *curve) for curve in each], axis=0)
     for name, (colour, line, _) in zip(curves, CYCLE[3:], strict=False):
-        ax.plot(*curves[name], color=colour, ls=line, lw=1.2, label=f"{name} curve: {auc(*curves[name]):.3f}")
+        ax.plot(*curves[name], color=colour, ls=line, lw=1.2, label=f"{name} curve: {auc(*curves[name]):.{digits}f}")
     ax.legend(loc="lower right", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)
     return pd.Series({name: auc(*curve) for name, curve in curves.items()})
 
@@ -582,7 +591,7 @@ def pr_one_vs_rest(
         found[name] = average_precision_score(truth, score)
         ax.step(recall, precision, where="post", color=colour, ls=line, lw=1.4, label=f"{name}: {found[name]:.2f}")
     found["macro"] = np.mean([found[name] for name in columns if name != "micro"])
-    ax.plot([], [], " ", label=f"macro: {found['macro']:.2f}")
+    ax.plot([], [], " ", label=f"macro (mean, no curve): {found['macro']:.2f}")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Recall (sensitivity)", ylabel="Precision")
     ax.set_aspect("equal")
     ax.legend(loc="lower left", edgecolor="none", framealpha=0.85, fontsize=7, handlelength=2.4, borderaxespad=0.2)

@@ -135,7 +135,7 @@ STUDIES = {
                 Extra("old_levels", "levels", "levels of old fractures, joined by commas (in quotes)"),
                 Extra("cement_levels", "levels", "levels that hold cement, likewise"),
                 Extra("malignant", "flag", "a fresh fracture that is malignant"),
-                Extra("patient_number", "whole", "order of admission; the paper splits by it", (0, math.inf)),
+                Extra("patient_number", "whole", "identification number; the paper splits by it", (0, math.inf)),
                 Extra("device", "text", "the radiography system", personal=True),
                 T_SCORE,
             ),
