@@ -14,7 +14,7 @@ from vcfkit import models, params
 STEM = "01_xray_fresh_vcf"
 VARIANT = "DRN, log-sum-exp head"
 MODELS = [*models.ARCHITECTURES, VARIANT]
-FIGURES = ["1", "2", "3", "4", "5", "6", "7", "films", "curves", "localisation"]
+FIGURES = ["1", "2", "3", "4", "5", "6", "7", "s1", "films", "curves", "localisation"]
 TABLES = ["1", "2", "3", "4", "4_tests", "s1", "s2", "curves", "delong", "localisation", "parts", "calibration"]
 TABLES += ["reversed"]
 SMALLEST = {
@@ -119,6 +119,33 @@ def test_comparison_holds_every_printed_number_and_ours_for_all_of_tables_1_to_4
     row = table[(table["where"] == "Table 2") & (table["cohort"] == "YHDH") & (table["quantity"] == "accuracy")].iloc[0]
     assert row["published"] == 81.45
     assert row["reproduced"] == pytest.approx(100 * numbers["YHDH/DRN/accuracy"])
+
+
+def test_comparison_has_shares_of_the_partition_and_printed_intervals_in_its_notes(run):
+    table, cohort = pd.read_csv(run / "comparison.csv"), pd.read_csv(run / "cohort.csv")["cohort"]
+    sizes = cohort.value_counts()[["training", "validation"]]
+    partition = table[table["where"].str.endswith("Data partition") & (table["quantity"] == "share of participants")]
+    shares = partition.set_index("cohort")["reproduced"].to_dict()
+    assert shares == pytest.approx((100 * sizes / sizes.sum()).to_dict())
+    of_table_4 = table[(table["where"] == "Table 4") & (table["quantity"] != "p value")]
+    assert len(of_table_4) == 20
+    assert of_table_4["note"].str.contains(r"; printed [\d.]+ to [\d.]+$").all()
+    assert "printed 0.84 to 0.95" in of_table_4["note"].iloc[0]
+    assert table.loc[table["where"] == "Table 3", "note"].str.endswith("printed <0.001").sum() == 3
+
+
+def test_an_auc_of_0_or_1_is_not_tested_and_its_note_says_so(run):
+    table = pd.read_csv(run / "tables" / "table_4_tests.csv")
+    certain = table[["non-old", "old"]].isin([0, 1]).any(axis=1)
+    assert table.loc[certain, ["low", "high", "p_value"]].isna().all(axis=None)
+    assert table.loc[~certain, ["low", "high", "p_value"]].notna().all(axis=None)
+    rows = pd.read_csv(run / "comparison.csv")
+    rows = rows[(rows["where"] == "Table 4") & (rows["quantity"] == "p value")].set_index("cohort")
+    assert rows["reproduced"].dropna().to_dict() == pytest.approx(
+        table.set_index("cohort")["p_value"].dropna().to_dict()
+    )
+    untested = rows.loc[rows["reproduced"].isna(), "note"]
+    assert untested.str.startswith("not tested").all()
 
 
 def test_provenance_names_the_start_and_no_output_warns(run):
