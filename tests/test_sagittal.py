@@ -140,6 +140,28 @@ def test_a_converted_volume_reads_back_as_slices_with_its_boxes_and_diseases(tmp
     assert read.boxes.loc[read.boxes["level"] == "L2", ["OVCF", "KD"]].all(axis=None)
 
 
+def test_numbers_of_another_task_are_refused_and_not_taken_for_vertebrae(tmp_path):
+    """TotalSegmentator's task "total" has bowel and kidneys at 19 to 24, and vertebrae from 26 on."""
+    paths = write(tmp_path, *spine(levels=(20, 28, 29)))
+    with pytest.raises(CohortError, match=r"label 29.*vertebrae_pp_refined"):
+        sagittal.convert(*paths, tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_vertebra_cut_by_the_edge_of_the_square_has_no_box(tmp_path):
+    """Ten bodies over 290 mm: of the outermost a quarter is within 260 mm, of the next all."""
+    hu, labels = (np.full((160, 60, 50), value, dtype=kind) for value, kind in ((-50, np.int16), (0, np.uint8)))
+    for k in range(10):
+        z = 5 + 15 * k
+        hu[z : z + 10, 20:35, 15:35] = 300
+        labels[z : z + 10, 20:35, 15:35] = 24 - k
+    made = [sitk.GetImageFromArray(values) for values in (hu, labels)]
+    for image in made:
+        image.SetSpacing((2.0, 2.0, 2.0))
+    (middle,) = sagittal.reformat(*write(tmp_path, *made), code=CODE, n_slices=1)
+    assert middle.boxes["level"].tolist() == ["T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4"]
+
+
 def test_a_real_ct_gives_boxes_of_the_heights_that_totalsegmentator_reports(reference):
     """Boxes are as high as a body's highest part, its tilt included; the report's heights are within one 3 mm voxel."""
     folder = reference / "spine_ct"

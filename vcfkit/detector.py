@@ -23,7 +23,7 @@ from vcfkit.models import Weights, checksum, default_dtype, initialising
 
 BACKBONES = ("resnet18", "mobilenet_v2")
 STRIDES = (8, 16)
-CHANNELS = 256  # of a map that is narrower in the backbone, after a 1 × 1 convolution
+NARROW, CHANNELS = 128, 256  # a map of fewer channels than the first is widened to the second
 GREY_MEAN, GREY_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, for weights learnt there
 LOW_CONTRAST = 0.8  # of the second half of the eight variants
 BOX_COLUMNS = ["image", "label", "xmin", "ymin", "xmax", "ymax", "score"]
@@ -84,14 +84,14 @@ def faster_rcnn(
     Parameters
     ----------
     backbone : {"resnet18", "mobilenet_v2"}
-        Up to the map of the given stride. A map of fewer than 256 channels passes a 1 × 1 convolution to 256.
+        Up to the map of the given stride. A map of fewer than 128 channels passes a 1 × 1 convolution to 256.
     size : int
         Side of the slices in pixels; they are not resized inside.
     anchors : (sizes, shapes)
         Of `anchor_shapes`, for the same slices.
     stride : {16, 8}
-        Pixels per cell of the map. The paper does not state it; 16 is the usual one-map detector (conv4), 8 keeps a
-        vertebra as many cells high on a slice of an eighth of the paper's side.
+        Pixels per cell of the map. The paper does not state it; 16 is the usual one-map detector (conv4), 8 leaves a
+        vertebra two cells wide, not one, on a slice of an eighth of the paper's side.
     weights : {"auto", "imagenet", "random"}
         As for `vcfkit.models.resnet18`; for the backbone alone.
     seed : int
@@ -122,7 +122,7 @@ def faster_rcnn(
         body = torch.nn.Sequential()
         for name, layer in layers.items():
             body.add_module(name, layer)
-        if channels < 128:
+        if channels < NARROW:
             body.add_module("widen", torch.nn.Conv2d(channels, CHANNELS, 1))
             body.add_module("widen_relu", torch.nn.ReLU())
             channels = CHANNELS

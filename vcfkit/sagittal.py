@@ -25,10 +25,12 @@ from vcfkit.images.volumes import AIR, read_volume
 FIELD_MM, PIXELS = 260.0, 1024  # the square that virtual slices show, at the paper's side
 SECTION = 0.15  # of a vertebra's largest section among the slices: less is no vertebra on a slice
 OBLIQUE = 0.90  # least cosine between the volume's axes and the patient's (about 26°)
-CODES = {  # number in a label volume → level
-    "totalsegmentator": {19: "T12"} | {19 + n: f"L{n}" for n in range(1, 6)},
-    "verse": {7 + n: f"T{n}" for n in range(1, 13)} | {19 + n: f"L{n}" for n in range(1, 6)},
-}
+INSIDE = 0.60  # of its section: less within the square is no box, as on virtual slices
+T1_TO_L5 = {7 + n: f"T{n}" for n in range(1, 13)} | {19 + n: f"L{n}" for n in range(1, 6)}
+# Number in a label volume → level, and the largest number that such a volume may hold. TotalSegmentator's task is
+# ``vertebrae_pp_refined``; its task ``total`` numbers other organs so, and its vertebrae include the arch.
+CODES = {"totalsegmentator": T1_TO_L5, "verse": T1_TO_L5}
+LARGEST = {"totalsegmentator": 24, "verse": 28}
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,13 @@ class Sagittal:
     plane: sitk.Image
 
 
-def reformat(ct: str | Path, labels: str | Path, *, code: Mapping[int, str], n_slices: int = 5) -> list[Sagittal]:
+def reformat(
+    ct: str | Path, labels: str | Path, *, code: Mapping[int, str], n_slices: int = 5, largest: int | None = None
+) -> list[Sagittal]:
     """Sagittal slices through the labelled vertebrae, 260 mm square about their middle.
 
-    Slices are evenly spaced over the middle half of the vertebrae's width. A slice that no vertebra reaches has no box.
+    Slices are evenly spaced over the middle half of the vertebrae's width. A slice that no vertebra reaches has no box,
+    and a vertebra of which less than 0.6 of its section lies within the square has none.
 
     Parameters
     ----------
@@ -53,12 +58,14 @@ def reformat(ct: str | Path, labels: str | Path, *, code: Mapping[int, str], n_s
         NIfTI or NRRD (the CT also a DICOM series folder) on one grid, in any of the 48 orientations.
     code : mapping
         Number in the label volume to level; other numbers are left alone.
+    largest : int, optional
+        Largest number of that code: a volume with a larger one is of another code, whose numbers mean other things.
 
     Raises
     ------
     ImageError
-        A file that says nothing of how it lies, or lies obliquely; labels on another grid, none of the code's levels
-        among them.
+        A file that says nothing of how it lies, or lies obliquely; labels on another grid, of another code, or none of
+        the code's levels among them.
     """
     for path, field in ((ct, "image"), (labels, "mask")):
         _check_place(path, field)
@@ -67,6 +74,9 @@ def reformat(ct: str | Path, labels: str | Path, *, code: Mapping[int, str], n_s
     values = sitk.GetArrayViewFromImage(bodies)
     present = [int(value) for value in np.unique(values) if value]
     known = [value for value in present if value in code]
+    if largest is not None and present and max(present) > largest:
+        step = "name its code; of TotalSegmentator, segment the bodies with its task vertebrae_pp_refined"
+        raise ImageError("mask", f"vertebral bodies labelled 1 to {largest}", f"label {max(present)}", step)
     if not known:
         found = "an empty mask" if not present else f"labels {', '.join(map(str, present[:8]))}"
         wanted = ", ".join(f"{value} ({level})" for value, level in list(code.items())[:4])
@@ -82,12 +92,13 @@ def reformat(ct: str | Path, labels: str | Path, *, code: Mapping[int, str], n_s
         for x in offsets
     ]
     areas = {value: [int((sitk.GetArrayViewFromImage(cut) == value).sum()) for *_, cut in planes] for value in known}
+    whole = _whole_sections(bodies, offsets, known)
     found = []
     for k, (x, plane, cut) in enumerate(planes):
         seen = sitk.GetArrayFromImage(cut)[::-1, :, 0]
         rows = []
         for value in known:
-            if areas[value][k] <= SECTION * max(areas[value]):
+            if areas[value][k] <= SECTION * max(areas[value]) or areas[value][k] < INSIDE * whole[value][k]:
                 continue
             at = np.argwhere(seen == value)
             (ymin, xmin), (ymax, xmax) = at.min(0), at.max(0) + 1
@@ -113,7 +124,7 @@ def convert(
     Parameters
     ----------
     code : {"totalsegmentator", "verse"}
-        Of the numbers in the label volume.
+        Of the numbers in the label volume: TotalSegmentator's task ``vertebrae_pp_refined`` (not ``total``), or VerSe.
     diseases : mapping, optional
         Level to diseases, e.g. ``{"L1": "OVCF+KD"}``. Levels that are not named are written as *normal*: a claim to be
         checked before anything is said of the classifier.
@@ -135,7 +146,7 @@ def convert(
         step = "name another folder, or remove it"
         raise CohortError([Fault("(folder)", "OUT", "a folder yet to be made", f"{out_folder} exists", step)])
     try:
-        slices = reformat(ct, labels, code=CODES[code], n_slices=n_slices)
+        slices = reformat(ct, labels, code=CODES[code], n_slices=n_slices, largest=LARGEST[code])
     except ImageError as error:
         raise CohortError([error.fault(Path(ct).name)]) from error
     rows = []
@@ -215,6 +226,18 @@ def _cut(image, x, middle, interpolator) -> sitk.Image:
     grid.SetOrigin((float(x), float(middle[1] - half), float(middle[2] - half)))
     outside = AIR if interpolator == sitk.sitkLinear else 0
     return sitk.Resample(image, grid, sitk.Transform(), interpolator, outside, image.GetPixelID())
+
+
+def _whole_sections(bodies, offsets, values) -> dict[int, list[float]]:
+    """Area of every body on every plane, wherever the square ends; in the square's pixels."""
+    spacing, found = np.array(bodies.GetSpacing()), {value: [] for value in values}
+    pixels = spacing[1] * spacing[2] / (FIELD_MM / PIXELS) ** 2
+    for x in offsets:
+        column = bodies.TransformPhysicalPointToIndex((float(x), *bodies.GetOrigin()[1:]))[0]
+        plane = sitk.GetArrayViewFromImage(bodies)[:, :, column]
+        for value in values:
+            found[value].append(float((plane == value).sum() * pixels))
+    return found
 
 
 def _write_boxes(path, picture, boxes, diseases) -> None:
