@@ -760,7 +760,8 @@ def forest(rows: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFrame
     Parameters
     ----------
     rows : DataFrame
-        group, name, source, value, low, high (NaN where there is no interval); drawn in this order.
+        group, name, source, value, low, high (NaN where there is no interval); drawn in this order. A group that names
+        an AUC gets a line at 0.5.
     label : str
         Below the horizontal axis.
     """
@@ -782,7 +783,8 @@ def forest(rows: pd.DataFrame, *, label: str = "") -> tuple[Figure, pd.DataFrame
             ax.set_yticks(range(len(names)), names)
             ax.set_ylim(len(names) - 0.4, -0.6)
             ax.set_title(group, loc="left")
-            ax.axvline(0.5, color="0.8", lw=0.8, zorder=0)
+            if "AUC" in group:  # chance
+                ax.axvline(0.5, color="0.8", lw=0.8, zorder=0)
             ax.grid(axis="x", color="0.92", lw=0.6)
         axes[-1, 0].set_xlabel(label)
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
