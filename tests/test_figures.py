@@ -197,6 +197,18 @@ def test_decision_paths_end_at_the_scores_and_bars_show_every_class():
     plt.close("all")
 
 
+def test_a_decision_plot_of_many_features_draws_the_last_as_one_step_to_the_same_score():
+    values = np.random.default_rng(0).normal(size=(4, 60))
+    _, ax = plt.subplots()
+    ends = figures.shap_decision(values, 0.5, [f"f{k}" for k in range(60)], groups=list("aabb"), ax=ax)
+    assert ends == pytest.approx(0.5 + values.sum(axis=1))
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names[0] == "36 others"
+    assert names[1:] == [f"f{k}" for k in reversed(range(24))]
+    assert len(ax.lines[0].get_xdata()) == figures.MOST_STEPS + 1
+    plt.close("all")
+
+
 def test_precision_recall_curves_have_scikit_learns_average_precision():
     from sklearn.metrics import average_precision_score
 

@@ -26,6 +26,7 @@ CYCLE = (
     ("#56B4E9", (0, (5, 1)), "v"),
     ("#000000", (0, (1, 1)), "P"),
 )
+MOST_STEPS = 25  # of a decision plot: more names are not to be read
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -709,7 +710,8 @@ def shap_decision(
     Parameters
     ----------
     values : array (n, n_features)
-        Of one class; ``features`` in the order in which they are drawn, the first on top.
+        Of one class; ``features`` in the order in which they are drawn, the first on top. Beyond `MOST_STEPS` the last
+        ones make one step together, at the bottom.
     groups : sequence of str
         A colour and line style each, for instance the true classes of the rows.
     unit, fit
@@ -721,6 +723,10 @@ def shap_decision(
         The scores of the class, on top.
     """
     ax = ax or plt.gca()
+    if len(features) > MOST_STEPS:
+        rest = len(features) - MOST_STEPS + 1
+        values = np.column_stack([values[:, :-rest], values[:, -rest:].sum(axis=1)])
+        features = [*features[:-rest], f"{rest} others"]
     paths = base + np.concatenate([np.zeros((len(values), 1)), np.cumsum(values[:, ::-1], axis=1)], axis=1)
     for name, (colour, line, _) in zip(sorted(set(groups)), CYCLE, strict=False):
         for k, row in enumerate(np.flatnonzero(np.asarray(groups) == name)):
