@@ -36,7 +36,7 @@ NEEDS = {
     "reduced": {"mem_mb": 3_000, "runtime": "1h", "gpu": 0},
     "paper": {"mem_mb": 24_000, "runtime": "12h", "gpu": 0 if config.get("device") == "cpu" else 1},
 }[PROFILE]
-MORE = {"01_xray_fresh_vcf": 7_000} if PROFILE == "reduced" else {}  # six networks at full depth in float64
+MORE = {"01_xray_fresh_vcf": 7_000} if PROFILE == "reduced" else {}  # seven networks at full depth in float64
 
 
 def memory(wildcards):
