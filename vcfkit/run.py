@@ -122,7 +122,7 @@ def _refusals() -> Iterator[None]:
         # CohortError is a ValueError; its module is heavy, and is loaded only where it can have been raised.
         if type(error).__name__ != "CohortError":
             raise
-        _refuse(str(error).replace("; nothing was run.", ".", 1))
+        _refuse(error.told())
 
 
 def _refuse(error: Exception | str) -> None:

@@ -50,7 +50,7 @@ def check(
     samples, seconds = opened.samples, time.monotonic() - started
     faults = [*opened.faults, *_faults_of_the_whole(samples, study)]
     if faults:
-        typer.echo(str(cohort.CohortError(faults)).replace("nothing was run", "nothing would be run", 1))
+        typer.echo(cohort.CohortError(faults).told("nothing would be run"))
     for sample, text in opened.warnings[:_FOLLOWED]:
         typer.echo(f"warning: {sample}: {text}")
     if len(opened.warnings) > _FOLLOWED:

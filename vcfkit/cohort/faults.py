@@ -27,6 +27,10 @@ class CohortError(ValueError):
         super().__init__(self.faults)
 
     def __str__(self) -> str:
+        return self.told("nothing was run")
+
+    def told(self, consequence: str = "") -> str:
+        """The count, what follows from the faults, and the table."""
         header = tuple(field.name.replace("_", " ") for field in fields(Fault))
         # A stray line break inside a cell would break the table.
         rows = [tuple(" ".join(cell.split()) for cell in astuple(fault)) for fault in self.faults]
@@ -36,4 +40,5 @@ class CohortError(ValueError):
             " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         )
         count = len(self.faults)
-        return f"{count} {'fault' if count == 1 else 'faults'} in the cohort; nothing was run.\n{table}"
+        follows = f"; {consequence}" if consequence else ""
+        return f"{count} {'fault' if count == 1 else 'faults'} in the cohort{follows}.\n{table}"
